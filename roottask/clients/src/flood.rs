@@ -40,11 +40,13 @@ pub enum Flood {
     Start,
     /// Many pages given other rights, and cloned.
     Clone,
+    /// Nothing for most of a time slice, then requests that do nothing for almost one.
+    Think,
 }
 
 impl Flood {
     /// All of them, by their numbers.
-    pub const ALL: [Flood; 14] = [
+    pub const ALL: [Flood; 15] = [
         Flood::Compute,
         Flood::Null,
         Flood::Map,
@@ -59,6 +61,7 @@ impl Flood {
         Flood::Spawn,
         Flood::Start,
         Flood::Clone,
+        Flood::Think,
     ];
 
     /// The argument of a program that does it for as many millions of ticks; 0: for ever.

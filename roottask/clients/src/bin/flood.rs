@@ -21,6 +21,8 @@ const TOUCHED: u32 = 32;
 const MANY: u32 = 200;
 /// Pages of memory of which it makes a clone.
 const HALF: u32 = MANY / 2;
+/// Ticks of a time slice, where they are counted as `promises` does.
+const SLICE: u64 = 10_000_000;
 /// What a program may have that it starts.
 const STARTED: Amounts = Amounts([60, 40, 150, 10, 3, 16, 32]);
 /// The slot of the fault endpoint, in the root of its CSpace, which has 2^4 slots.
@@ -97,6 +99,14 @@ fn once(program: &Program, memory: &Memory, flood: Flood) -> Result {
             mapping.unmap()?;
             memory.copy_on_write(&account)?.destroy()?;
             memory.destroy()?;
+        }
+        Flood::Think => {
+            let thought = now() + SLICE / 100 * 76;
+            while now() < thought {}
+            let until = now() + SLICE / 100 * 98;
+            while now() < until {
+                memory.info()?;
+            }
         }
         Flood::Lines => tell!("a line"),
         Flood::Forged => drop(cap::Endpoint::from_bits(FAULTS).call(forged())),

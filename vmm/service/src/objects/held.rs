@@ -85,7 +85,10 @@ impl<'p> Objects<'p> {
             return self.charge_nobody(badge, received, done);
         };
         let mut turn = program.turn.get();
-        turn.serve(received, done, self.slice);
+        turn.serve((received, done), self.slice, &mut self.shares);
+        if turn.is_over(self.slice) {
+            turn.hold(done);
+        }
         program.turn.set(turn);
         let priority = program.priority.get()?;
         if self.is_busy() {
@@ -97,7 +100,7 @@ impl<'p> Objects<'p> {
     /// Messages that are nobody's: above a slice, the capability by which the last came ends, and
     /// the program is held that pays for it.
     fn charge_nobody(&mut self, badge: usize, received: u64, done: u64) -> Option<u8> {
-        self.stray.serve(received, done, self.slice);
+        self.stray.serve((received, done), self.slice, &mut self.shares);
         if !self.stray.is_over(self.slice) {
             return None;
         }
@@ -171,7 +174,7 @@ impl<'p> Objects<'p> {
     /// slices. Returns whether anything waits for it still.
     pub fn come_round(&mut self, turnstile: Turnstile, now: u64) -> bool {
         if self.rests_for == Some(turnstile) {
-            self.work.came_round(now, self.slice);
+            self.work.came_round(now, self.slice, self.shares);
             self.rests_for = self.rests_for.filter(|_| self.work.is_over(self.slice));
         }
         let mut again = self.rests_for == Some(turnstile);
@@ -180,9 +183,14 @@ impl<'p> Objects<'p> {
             let Some(held) = node.held.get().filter(waits) else { continue };
             let over = self.programs.find(&held.whose).get().is_some_and(|program| {
                 let mut turn = program.turn.get();
-                turn.came_round(now, self.slice);
+                turn.came_round(now, self.slice, self.shares);
+                let over = turn.is_over(self.slice);
+                let again = !over && turn.waits_again(self.least_had(program, now), self.slice);
                 program.turn.set(turn);
-                turn.is_over(self.slice)
+                if again {
+                    self.have_catch_up(program, now);
+                }
+                over || again
             });
             let due = !over;
             node.held.set(Some(Held { due, ..held }));
@@ -190,6 +198,36 @@ impl<'p> Objects<'p> {
             again |= !due;
         }
         again
+    }
+
+    /// The programs beside one of its priority that were held of late: within two turns of all.
+    fn beside<'s>(
+        &'s self,
+        program: &'s Program<'p>,
+        now: u64,
+    ) -> impl Iterator<Item = (&'s Program<'p>, u64)> {
+        let turns = program.priority.get().map_or(0, |priority| 2 * self.started_with(priority));
+        let since = now.saturating_sub(self.slice.saturating_mul(turns as u64));
+        let lives = |it: &&Program<'_>| !it.dying.get() && it.number() != program.number();
+        let others = self.programs.iter().filter(lives);
+        let others = others.filter(|it| it.priority.get() == program.priority.get());
+        others.filter_map(move |it| Some((it, it.turn.get().had_if_held_since(since)?)))
+    }
+
+    /// The least that one beside a program had; what itself had, if there is none.
+    fn least_had(&self, program: &Program<'p>, now: u64) -> u64 {
+        let had = self.beside(program, now).map(|(_, had)| had);
+        had.min().unwrap_or(program.turn.get().had())
+    }
+
+    /// Those beside a program have a turn more, as it is ahead of one of them.
+    fn have_catch_up(&self, program: &Program<'p>, now: u64) {
+        let had = program.turn.get().had();
+        for (other, _) in self.beside(program, now) {
+            let mut turn = other.turn.get();
+            turn.catch_up(had, self.slice);
+            other.turn.set(turn);
+        }
     }
 
     /// Charges the piece of [`Objects::reap_step`] that was done from `begun` to `done`. The work

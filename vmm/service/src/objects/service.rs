@@ -12,7 +12,7 @@ use super::state::object::{Object, What};
 use super::state::program::{ByObject, BySpace, Program};
 use super::state::tables::Tables;
 use super::state::thread::{ByProgram, Thread};
-use super::state::turn::Turn;
+use super::state::turn::{Shares, Turn};
 use super::types::{Act, ProgramId, Turnstile, OBJECT_BADGE};
 
 /// The most badges: those below the bit that tells them from badges of faults, but for a few of the
@@ -64,6 +64,8 @@ pub struct Objects<'p> {
     pub(super) due: u32,
     /// Messages that are nobody's.
     pub(super) stray: Turn,
+    /// What all programs had, to compare them.
+    pub(super) shares: Shares,
     /// The highest priority of programs whose objects are being taken apart.
     pub(super) works_for: Option<u8>,
     /// What was done of that since the others had their turn.
@@ -134,6 +136,7 @@ impl<'p> Objects<'p> {
             last_held: None,
             due: 0,
             stray: Turn::default(),
+            shares: Shares::default(),
             works_for: None,
             work: Turn::default(),
             rests_for: None,

@@ -15,9 +15,20 @@
 //! others from the processor for two. So its own time counts here too, until the kernel ends its
 //! slice. What is seen of it is the time until its next message, in which it may have slept: of
 //! that no more is counted than [`MAX_OWN`] times what the message took.
+//!
+//! Where the kernel's slices end beside the service's turns, one of two programs that flood can
+//! have a turn for each turn of the other, and lose part of every second. So all that each had is
+//! counted, too ([`Shares`]): whoever is ahead of another that was held of late waits for a second
+//! turn of the others, once.
 
 /// The most of the time until a message that counts, in times of what the message took.
 const MAX_OWN: u64 = 16;
+/// How far one may be ahead of another, in parts of a slice.
+const AHEAD: u64 = 4;
+
+/// What all programs had of the processor, as far as the service sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Shares(u64);
 
 /// A program's turn. Times are ticks of the time-stamp counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -28,13 +39,23 @@ pub(crate) struct Turn {
     own: u64,
     /// When it was answered last.
     answered: u64,
+    /// What all had when it was answered last.
+    others: u64,
+    /// What it had since it began: its own time, as long as no other had it, and the service's.
+    had: u64,
+    /// When it was held last, if it ever was.
+    held: Option<u64>,
+    /// Whether it waited for a second turn of the others because it was ahead.
+    waited: bool,
 }
 
 impl Turn {
-    /// Counts a message that was received at `received` and served at `done`.
-    pub fn serve(&mut self, received: u64, done: u64, slice: u64) {
+    /// Counts a message that was received at `received` and served at `done`. `all` is what all
+    /// programs had.
+    pub fn serve(&mut self, (received, done): (u64, u64), slice: u64, all: &mut Shares) {
         let (away, served) =
             (received.saturating_sub(self.answered), done.saturating_sub(received));
+        self.count(away, served, slice, all);
         if away >= slice - slice / 4 {
             // The others had their turn: the kernel ended the program's slice.
             self.own = 0;
@@ -43,6 +64,43 @@ impl Turn {
         }
         self.served = self.served.saturating_add(served);
         self.answered = done;
+    }
+
+    /// Counts what it had. Of the time until its message that is its own which no other had; where
+    /// that is a slice, it has slept, or others compute.
+    fn count(&mut self, away: u64, served: u64, slice: u64, all: &mut Shares) {
+        let own = away.saturating_sub(all.0.saturating_sub(self.others));
+        let had = if own < slice { own.saturating_add(served) } else { served };
+        self.had = self.had.saturating_add(had);
+        all.0 = all.0.saturating_add(had);
+        self.others = all.0;
+    }
+
+    /// Notes that it is held from now on.
+    pub fn hold(&mut self, now: u64) {
+        self.held = Some(now);
+    }
+
+    /// What it had since it began, if it was held since `time`.
+    pub fn had_if_held_since(&self, time: u64) -> Option<u64> {
+        self.held.filter(|held| *held >= time).map(|_| self.had)
+    }
+
+    /// Whether it is to wait for a second turn of the others, as it is ahead of another that was
+    /// held of late and had `least`. It never does so twice for one turn of its own.
+    pub fn waits_again(&mut self, least: u64, slice: u64) -> bool {
+        self.waited = !self.waited && self.had.saturating_sub(least) > slice / AHEAD;
+        self.waited
+    }
+
+    /// Another was ahead of it with `had`, and waits for it: what it has not used by then is lost.
+    pub fn catch_up(&mut self, had: u64, slice: u64) {
+        self.had = self.had.max(had.saturating_sub(slice / AHEAD));
+    }
+
+    /// What it had since it began.
+    pub fn had(&self) -> u64 {
+        self.had
     }
 
     /// Counts work that nobody waits for.
@@ -63,96 +121,13 @@ impl Turn {
 
     /// The others had a turn, and it goes on now, unless it is over still: what took several slices
     /// waits for as many turns.
-    pub fn came_round(&mut self, now: u64, slice: u64) {
+    pub fn came_round(&mut self, now: u64, slice: u64, all: Shares) {
         self.served = self.served.saturating_add(self.own).saturating_sub(slice);
         self.own = 0;
         self.answered = now;
+        self.others = all.0;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SLICE: u64 = 1000;
-
-    /// Messages of which each takes `served` after `own`; how many until the turn is over, and
-    /// when.
-    fn flood(turn: &mut Turn, mut now: u64, (own, served): (u64, u64)) -> (u64, u64) {
-        for messages in 1..10_000 {
-            turn.serve(now + own, now + own + served, SLICE);
-            now += own + served;
-            if turn.is_over(SLICE) {
-                return (messages, now);
-            }
-        }
-        panic!("it never ends");
-    }
-
-    /// A186: whatever its share of both, it has a slice of its own and the service's time together.
-    #[test]
-    fn a_turn_is_a_slice_of_both_times() {
-        for (own, served) in [(0, 10), (5, 5), (9, 1), (40, 10), (1, 99)] {
-            let mut turn = Turn::default();
-            let mut now = 0;
-            for _ in 0..20 {
-                let (_, end) = flood(&mut turn, now, (own, served));
-                assert!(end - now >= SLICE - own - served, "{own} and {served}: {}", end - now);
-                assert!(end - now < SLICE + own + served, "{own} and {served}: {}", end - now);
-                now = end + 3000;
-                turn.came_round(now, SLICE);
-                assert!(!turn.is_over(SLICE));
-            }
-        }
-    }
-
-    /// A186: whoever sleeps between two messages is not charged with its sleep.
-    #[test]
-    fn sleep_is_not_counted() {
-        let mut turn = Turn::default();
-        let (messages, _) = flood(&mut turn, 0, (700, 1));
-        assert_eq!(messages, SLICE.div_ceil(1 + MAX_OWN));
-    }
-
-    /// A186: when the others had their turn by the kernel, its own time begins anew; what the
-    /// service did does not.
-    #[test]
-    fn the_kernels_turn_ends_own_time_only() {
-        let mut turn = Turn::default();
-        turn.serve(400, 500, SLICE);
-        turn.serve(500 + 2 * SLICE, 600 + 2 * SLICE, SLICE);
-        assert_eq!((turn.served, turn.own), (200, 0));
-        let mut served = 0;
-        for nth in 1..=8 {
-            let at = nth * 5 * SLICE;
-            turn.serve(at, at + 100, SLICE);
-            served += 1;
-        }
-        assert!(turn.is_over(SLICE) && served == 8);
-    }
-
-    /// A186: a message that takes several slices waits for as many turns of the others.
-    #[test]
-    fn what_took_long_waits_long() {
-        let mut turn = Turn::default();
-        turn.serve(0, 3 * SLICE + 10, SLICE);
-        let mut turns = 0;
-        while turn.is_over(SLICE) {
-            turns += 1;
-            turn.came_round(10 * SLICE * turns, SLICE);
-        }
-        assert_eq!(turns, 3);
-    }
-
-    /// A186: a counter that goes back, or no slice at all, stops nobody for ever.
-    #[test]
-    fn odd_times_are_harmless() {
-        let mut turn = Turn::default();
-        turn.serve(500, 400, SLICE);
-        turn.serve(100, u64::MAX, SLICE);
-        turn.serve(u64::MAX, u64::MAX, u64::MAX);
-        assert!(turn.is_over(SLICE));
-        turn.came_round(u64::MAX, u64::MAX);
-        assert!(!turn.is_over(SLICE));
-    }
-}
+mod tests;
