@@ -104,7 +104,7 @@ impl World {
     }
 
     /// Sends a request that is not answered.
-    fn tell(&mut self, program: Program, request: Request) {
+    pub fn tell(&mut self, program: Program, request: Request) {
         let [Arrived::Own(badge)] = self.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
         let outcome = self.send(badge, &request.encode(), &[]);
         assert_eq!(outcome.answer, None);

@@ -25,7 +25,7 @@ pub fn write_at(address: usize, instruction: usize) -> Fault {
 }
 
 /// A further thread, whose faults have these consequences.
-fn begin(world: &mut World, program: Program, slot: u32, policy: FaultPolicy) -> Start {
+pub fn begin(world: &mut World, program: Program, slot: u32, policy: FaultPolicy) -> Start {
     let Request::CreateThread { entry, argument, stack, guard, priority, .. } = thread(slot) else {
         panic!()
     };
@@ -37,7 +37,7 @@ fn begin(world: &mut World, program: Program, slot: u32, policy: FaultPolicy) ->
 }
 
 /// What the manager knows a thread by.
-fn id_of(world: &World, start: &Start) -> ThreadId {
+pub fn id_of(world: &World, start: &Start) -> ThreadId {
     let vmm = &world.fixture.vmm;
     let mut badge = 0;
     while let Some(id) = vmm.next_thread(badge) {
@@ -50,7 +50,7 @@ fn id_of(world: &World, start: &Start) -> ThreadId {
 }
 
 /// A fault of a thread comes. Returns what it is to one that is to be suspended.
-fn fault(world: &mut World, program: Program, start: &Start) -> Stopped {
+pub fn fault(world: &mut World, program: Program, start: &Start) -> Stopped {
     let id = id_of(world, start);
     world.objects.note_fault(Some(program.id.space()), Some(id));
     let stopped = world.objects.note_stopped();
@@ -59,7 +59,7 @@ fn fault(world: &mut World, program: Program, start: &Start) -> Stopped {
 }
 
 /// A fault of a thread comes that cannot be resolved. Returns whether its program ends.
-fn unresolved(world: &mut World, program: Program, start: &Start, what: Fault) -> bool {
+pub fn unresolved(world: &mut World, program: Program, start: &Start, what: Fault) -> bool {
     assert_eq!(fault(world, program, start), Stopped::No);
     let ends = world.objects.note_unresolved(program.id, what);
     world.check();
@@ -67,7 +67,7 @@ fn unresolved(world: &mut World, program: Program, start: &Start, what: Fault) -
 }
 
 #[track_caller]
-fn state(world: &mut World, program: Program, slot: u32) -> State {
+pub fn state(world: &mut World, program: Program, slot: u32) -> State {
     match world.ask(program, Request::Info {}, &[slot]) {
         Ok(Answer::Program { state, .. }) => state,
         other => panic!("{other:?}"),
@@ -82,7 +82,12 @@ fn is_at_home(world: &World, program: Program, start: &Start) -> bool {
 }
 
 #[track_caller]
-fn granted(world: &mut World, program: Program, request: Request, slots: &[u32]) -> Option<Act> {
+pub fn granted(
+    world: &mut World,
+    program: Program,
+    request: Request,
+    slots: &[u32],
+) -> Option<Act> {
     assert_eq!(world.ask(program, request, slots), Ok(Answer::Done {}), "{request:?}");
     world.act
 }

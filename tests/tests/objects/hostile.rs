@@ -29,7 +29,8 @@ fn no_message_breaks_an_account_or_another_program() {
     for seed in first..first + setting("VMM_HISTORIES", 80) {
         let one = run(&input(seed));
         let Tally { granted, refused, waited, went_on, started, touched, failed, .. } = one;
-        let Tally { paged, written, copied, supplied, threads, stopped, alone, .. } = one;
+        let Tally { paged, written, copied, supplied, threads, stopped, halted, alone, .. } = one;
+        sum.halted += halted;
         sum.stopped += stopped;
         sum.alone += alone;
         sum.threads += threads;
@@ -51,5 +52,6 @@ fn no_message_breaks_an_account_or_another_program() {
     assert!(sum.touched > 0 && sum.failed > 0 && sum.started > 0, "{sum:?}");
     assert!(sum.stopped > 10 && sum.alone > 10, "{sum:?}");
     assert!(sum.threads > 0 && sum.paged > 0 && sum.written > 0 && sum.supplied > 100, "{sum:?}");
+    assert!(sum.halted > 5, "{sum:?}");
     assert!(sum.copied > 0, "{sum:?}");
 }

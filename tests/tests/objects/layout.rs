@@ -114,6 +114,7 @@ fn requests(of: Values) -> Vec<Request> {
         Request::ReadRegisters {},
         Request::WriteRegisters { registers: registers(address) },
         Request::Suspend {},
+        Request::SuspendProgram {},
         Request::LimitWaits { ms: number },
         Request::Sleep { ms: slot },
         Request::MapPrivate { address, first: slot, pages: number, rights },

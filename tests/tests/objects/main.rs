@@ -26,6 +26,7 @@
 //! | `first_page` | the page that tells a program what it was given |
 //! | `children` | programs that programs ask for: made, loaded, started, ended and told of |
 //! | `controls` | threads that are bound, looked at, changed, suspended and resumed |
+//! | `suspension` | programs suspended and resumed, with all their threads |
 //! | `loading` | files of which no program can be made |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
 
@@ -68,6 +69,7 @@ mod requests;
 mod reservations;
 mod resizing;
 mod starved;
+mod suspension;
 mod texts;
 mod threads;
 mod time;

@@ -5,9 +5,11 @@
 use vmm::Access;
 use vmm_service::objects::Act;
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Amounts, Answer, MemoryOptions, Refusal, Request, Rights, SPACE_SLOT,
+    ACCOUNT_SLOT, Amounts, Answer, FaultPolicy, MemoryOptions, ProgramOptions, Refusal, Request,
+    Rights, SPACE_SLOT,
 };
 
+use crate::children::IT;
 use crate::failures::{making, with_memory};
 use crate::support::Fixture;
 use crate::support::ballast::{Ballast, ENOUGH};
@@ -122,6 +124,24 @@ fn want_of_anything_keeps_no_thread_from_being_held() {
         for step in steps {
             let answer = ask_starved(&mut world, program, step, (load, 0));
             assert_eq!(answer, Ok(Answer::Done {}), "{step:?}");
+        }
+    }
+}
+
+/// A250: as is a program.
+#[test]
+fn want_of_anything_keeps_no_program_from_being_suspended() {
+    let loads: [Load; 3] = [
+        |f, n| Ballast::of_memory(f, n),
+        |f, n| Ballast::of_slots(f, n),
+        |f, n| Ballast::of_nodes(f, n),
+    ];
+    for load in loads {
+        let (mut world, maker, child, _) = crate::time::held(ProgramOptions::empty());
+        crate::controls::begin(&mut world, child, A, FaultPolicy::Program);
+        for request in [Request::SuspendProgram {}, Request::Resume {}] {
+            let answer = ask_starved(&mut world, maker, (request, &[IT]), (load, 0));
+            assert_eq!(answer, Ok(Answer::Done {}), "{request:?}");
         }
     }
 }

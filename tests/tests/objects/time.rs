@@ -15,9 +15,9 @@ use crate::paging::{going_on, supply, waits, wanted};
 use crate::world::{AMPLE, D, PAGE, Program, World};
 
 /// Slots of the maker's: paged memory, and what its pages come from; a notification.
-const PAGED: u32 = D;
-const SOURCE: u32 = D + 1;
-const TOLD: u32 = D + 3;
+pub const PAGED: u32 = D;
+pub const SOURCE: u32 = D + 1;
+pub const TOLD: u32 = D + 3;
 
 fn limit(ms: u32) -> Request {
     Request::LimitWaits { ms }
@@ -25,7 +25,7 @@ fn limit(ms: u32) -> Request {
 
 /// A world with a program that is the pager and the holder of another, which has mapped the memory:
 /// where.
-fn held(options: ProgramOptions) -> (World, Program, Program, usize) {
+pub fn held(options: ProgramOptions) -> (World, Program, Program, usize) {
     let (mut world, maker) = with_file(&small());
     let create = Request::CreatePaged { pages: 4, most: 2, slot: PAGED };
     world.ask(maker, create, PAYER).unwrap();

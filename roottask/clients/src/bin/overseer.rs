@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Looks after threads of its own: those that fault are looked at, stepped over or ended, others
 //! are suspended in the middle of what they do and go on; one receives signals where it waits for
-//! messages.
+//! messages. A program that it starts is suspended with all its threads.
 #![no_std]
 #![no_main]
 
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use sel4::{cap, MessageInfoBuilder, Word};
 use vmm_client::handles::{
-    empty_slot, mint_bit, Account, Error, JoinHandle, Object, Program, Result, Thread,
+    empty_slot, mint_bit, take_slot, Account, Error, Handle, JoinHandle, Memory, Object, Program,
+    Result, Thread,
 };
-use vmm_client::objects::{FaultKind, FaultPolicy, Refusal, Registers, State, REGISTERS};
+use vmm_client::objects::{
+    Amounts, FaultKind, FaultPolicy, ProgramOptions, Refusal, Registers, Rights, State,
+    FIRST_FREE_SLOT, REGISTERS,
+};
 use vmm_client::{program, tell};
 use vmm_clients::{load, load_instruction, set_loaded, undefined_instruction};
 
@@ -19,6 +23,9 @@ program!(main);
 
 /// The priority of all its threads: its own.
 const PRIORITY: u8 = 100;
+/// What the program may have that it starts, and how many threads that has.
+const CHILD: Amounts = Amounts([120, 120, 300, 40, 8, 80, 160]);
+const CHILD_THREADS: usize = 3;
 /// Where nothing is.
 const NOWHERE: usize = 0x10;
 
@@ -35,6 +42,9 @@ static ENOUGH: AtomicBool = AtomicBool::new(false);
 static SIGNALLED: AtomicUsize = AtomicUsize::new(0);
 
 fn main(program: &Program, rounds: usize) -> Result {
+    // The file of the program that it starts.
+    assert_eq!(take_slot()?, FIRST_FREE_SLOT);
+    let file = Memory::from_slot(FIRST_FREE_SLOT);
     let account = program.account();
     let before = account.amounts()?.used;
     let (notification, told) = account.create_notification()?;
@@ -49,6 +59,7 @@ fn main(program: &Program, rounds: usize) -> Result {
     try_wild_registers(program, told)?;
     suspend_and_resume(program, &account, (rounds, told))?;
     receive_signals(program, &account)?;
+    suspend_program(program, &account, (&file, rounds / 10, told))?;
 
     see_others_run();
     end::<()>(counter)?;
@@ -254,5 +265,49 @@ fn receive_signals(program: &Program, account: &Account) -> Result {
     empty_slot(slot);
     endpoint.destroy()?;
     tell!("a further thread has received signals of two notifications, one after the other");
+    Ok(())
+}
+
+/// A250 A252: a program does nothing while it is suspended, with all its threads, and each of them
+/// goes on when it is resumed.
+fn suspend_program(
+    program: &Program,
+    account: &Account,
+    (file, rounds, told): (&Memory, usize, u32),
+) -> Result {
+    let shared = account.create_memory(1)?;
+    let mapping = program.space().map(&shared, Rights::READ_WRITE, account)?;
+    // SAFETY: the page is there when it is touched, and holds atomic words that both have.
+    let words = unsafe { &*(mapping.address() as *const [AtomicU32; CHILD_THREADS]) };
+    let mut starting = account.begin_program("runner", file, CHILD, ProgramOptions::empty())?;
+    starting.give("shared", &shared, Rights::READ_WRITE)?;
+    let (child, space, its_account) = starting.start("count 3", PRIORITY)?;
+    let counts = || words.each_ref().map(|word| word.load(Ordering::Relaxed));
+    let all_count = |from: [u32; CHILD_THREADS]| {
+        while counts().iter().zip(from).any(|(&count, from)| count == from) {
+            sel4::r#yield();
+        }
+    };
+    all_count([0; CHILD_THREADS]);
+    for round in 0..rounds {
+        child.suspend()?;
+        let before = counts();
+        if round % 3 != 0 {
+            assert_eq!(child.wait(told)?.state, State::Suspended);
+            see_others_run();
+        }
+        assert_eq!(counts(), before);
+        let refused = refusal(child.suspend());
+        assert!(matches!(refused, Some(Refusal::WrongState { .. })));
+        child.resume()?;
+        all_count(before);
+    }
+    // It ends where it is.
+    child.suspend()?;
+    child.kill()?;
+    child.remove(space, its_account)?;
+    mapping.unmap()?;
+    shared.destroy()?;
+    tell!("{rounds} times a program was suspended with its {CHILD_THREADS} threads, and went on");
     Ok(())
 }

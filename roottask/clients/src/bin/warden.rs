@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Starts programs that do not end by themselves, and ends them: once that is answered none of
-//! their threads runs, and all that they had is back without a request.
+//! their threads runs, and all that they had is back without a request. Some are suspended before.
 #![no_std]
 #![no_main]
 
@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use sel4::{cap, Word};
 use vmm_client::handles::{
-    empty_slot, free_slot, take_slot, Handle, Memory, Object, Program, Result,
+    empty_slot, free_slot, take_slot, Child, Handle, Memory, Object, Program, Result,
 };
 use vmm_client::objects::{Amounts, ProgramOptions, Rights, State, FIRST_FREE_SLOT};
 use vmm_client::{program, tell};
@@ -52,7 +52,8 @@ fn main(program: &Program, rounds: usize) -> Result {
     let (notification, told) = account.create_notification()?;
     let with_nobody = account.amounts()?.used;
     let mut longest = 0;
-    for (arguments, counted, threads) in RUNS.into_iter().cycle().take(rounds * RUNS.len()) {
+    let runs = RUNS.into_iter().cycle().take(rounds * RUNS.len()).enumerate();
+    for (round, (arguments, counted, threads)) in runs {
         words.iter().for_each(|word| word.store(0, Relaxed));
         let options = ProgramOptions::empty();
         let mut starting = account.begin_program("runner", &file, CHILD, options)?;
@@ -72,26 +73,21 @@ fn main(program: &Program, rounds: usize) -> Result {
         }
         // Its own slice begins anew, so that no other has his in between.
         sel4::r#yield();
+        let counting = arguments.starts_with("count");
+        if counting {
+            longest = longest.max(suspend(&child, told, (words, round))?);
+            sel4::r#yield();
+        }
         let begun = now();
         child.kill()?;
         let took = now() - begun;
         assert!(took <= MAX + EACH * threads, "{arguments}: {took}");
         longest = longest.max(took);
-        let own = if arguments.starts_with("count") { THREADS } else { 0 };
-        let stopped = |range: core::ops::Range<usize>| {
-            let seen = || range.clone().map(|nth| words[nth].load(Relaxed));
-            let (until, mut found) = (now() + LONG, [0; WORDS]);
-            found.iter_mut().zip(seen()).for_each(|(word, now)| *word = now);
-            while now() < until {
-                sel4::r#yield();
-            }
-            assert!(seen().zip(found).all(|(now, then)| now == then), "it runs on");
-        };
-        stopped(0..own);
+        stopped(&words[..if counting { THREADS } else { 0 }]);
         // Nobody asks for anything: that all is back is told.
         cap::Notification::from_bits(told as Word).wait();
         assert!(child.status()?.gone);
-        stopped(0..WORDS);
+        stopped(words);
         child.remove(its_space, its_account)?;
         assert_eq!(account.amounts()?.used, with_nobody, "{arguments}");
     }
@@ -105,4 +101,45 @@ fn main(program: &Program, rounds: usize) -> Result {
     shared.destroy()?;
     assert_eq!(account.amounts()?.used, before);
     Ok(())
+}
+
+/// That nobody counts at these words.
+fn stopped(words: &[AtomicU32]) {
+    let (until, mut found) = (now() + LONG, [0; WORDS]);
+    let seen = || words.iter().map(|word| word.load(Relaxed));
+    found.iter_mut().zip(seen()).for_each(|(word, now)| *word = now);
+    while now() < until {
+        sel4::r#yield();
+    }
+    assert!(seen().zip(found).all(|(now, then)| now == then), "it runs on");
+}
+
+/// A250: suspends a program whose threads count, is told when all have stopped, and resumes it, or
+/// leaves it so. Returns how long the longer answer took.
+fn suspend(child: &Child, told: u32, (words, round): (&[AtomicU32; WORDS], usize)) -> Result<u64> {
+    let counting = &words[..THREADS];
+    let begun = now();
+    child.suspend()?;
+    let took = now() - begun;
+    stopped(counting);
+    cap::Notification::from_bits(told as Word).wait();
+    assert_eq!(child.status()?.state, State::Suspended);
+    if round % 2 == 0 {
+        return Ok(took);
+    }
+    let before = counting.iter().map(|word| word.load(Relaxed)).sum::<u32>();
+    let begun = now();
+    child.resume()?;
+    let took = took.max(now() - begun);
+    assert!(took <= MAX, "{took}");
+    while counting.iter().map(|word| word.load(Relaxed)).sum::<u32>() == before {
+        sel4::r#yield();
+    }
+    // It goes on with all of them.
+    let before: [u32; WORDS] = core::array::from_fn(|nth| words[nth].load(Relaxed));
+    while counting.iter().zip(before).any(|(word, before)| word.load(Relaxed) == before) {
+        sel4::r#yield();
+    }
+    sel4::r#yield();
+    Ok(took)
 }

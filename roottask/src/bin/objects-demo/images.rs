@@ -11,3 +11,5 @@ pub static VANDAL: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/vandal"
 pub static OVERSEER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/overseer"));
 /// Has a heap that grows and shrinks.
 pub static HOARDER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/hoarder"));
+/// Counts with several threads.
+pub static RUNNER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/runner"));

@@ -5,8 +5,8 @@
 //! borrower by an endpoint of theirs, which the service has no part in. It revokes that, and the
 //! borrower, which touches the memory again, ends for it. The vandal fills and empties its own
 //! CNode before it faults. The hoarder's heap grows and shrinks. The overseer looks at threads of
-//! its own that fault, and suspends and resumes others. When all have ended, all memory and all
-//! slots are free as before.
+//! its own that fault, suspends and resumes others, and a program with all its threads. When all
+//! have ended, all memory and all slots are free as before.
 #![no_std]
 #![no_main]
 
@@ -16,7 +16,7 @@ use roottask::{check, check_eq, Manager, Outcome};
 use sel4_root_task::{debug_print, debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::{Blueprint, Rights};
-use vmm_service::objects::protocol::Amounts;
+use vmm_service::objects::protocol::{Amounts, FIRST_FREE_SLOT};
 use vmm_service::objects::{NewProgram, Options, Server};
 use vmm_service::server::End;
 
@@ -24,12 +24,12 @@ static POOL: BootPool<32> = BootPool::new();
 
 /// What all programs together may have, and each: pages, tables, slots, objects, spaces, badges,
 /// records.
-const ALL: Amounts = Amounts([5000, 1000, 10000, 100, 50, 1000, 3000]);
+const ALL: Amounts = Amounts([5000, 1000, 10000, 150, 50, 1000, 3000]);
 const EACH: Amounts = Amounts([200, 40, 400, 10, 5, 50, 200]);
 /// What the one with the heap may have.
 const MANY: Amounts = Amounts([3000, 200, 3000, 10, 5, 200, 400]);
 /// What the one with threads may have.
-const THREADS: Amounts = Amounts([400, 300, 1000, 20, 10, 100, 300]);
+const THREADS: Amounts = Amounts([600, 500, 1400, 80, 20, 200, 500]);
 /// The slot in which lender and borrower find the endpoint at which they meet.
 const MEETING_SLOT: u32 = 5;
 const PRIORITY: u8 = 100;
@@ -56,11 +56,12 @@ fn hoard(vmm: &mut Manager, server: &mut Server) -> Outcome<(usize, usize)> {
     Ok(free(vmm))
 }
 
-/// A217 A218 A219 A220: runs a program that looks after threads of its own, and suspends two of
-/// them so often; returns what is free then.
+/// A217 A218 A219 A220 A250 A252: runs a program that looks after threads of its own, and suspends
+/// two of them so often, and a program that it starts; returns what is free then.
 fn oversee(vmm: &mut Manager, server: &mut Server, rounds: usize) -> Outcome<(usize, usize)> {
     let new = NewProgram { amounts: THREADS, ..new("overseer", images::OVERSEER) };
     let (overseer, begin) = server.create(vmm, &new)?;
+    server.give_file(vmm, overseer, (FIRST_FREE_SLOT, images::RUNNER))?;
     server.start(vmm, &begin, (PRIORITY, rounds))?;
     check_eq!(server.run(vmm)?, Some((overseer, End::Exited(0))));
     check_eq!(server.run(vmm)?, None);

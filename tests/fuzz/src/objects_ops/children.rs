@@ -112,7 +112,12 @@ impl World<'_> {
         let grant = Request::Grant { rights, slot: 8 };
         self.ask(known, (grant, &[it, file]), bytes)?;
         let priority = PRIORITY.into();
+        let started = self.tally.started;
         self.ask(known, (Request::Start { argument: 0, stack: 1, priority }, &[it]), bytes)?;
+        let child = self.programs.last().filter(|_| self.tally.started != started);
+        if let Some(child) = child.map(|known| known.id) {
+            self.halt(known, (it, child), bytes);
+        }
         // Where it was started, its slots are another's to use.
         for slot in [file, it] {
             let target = known.slot(slot - bytes.below(10) as u32 - 1);

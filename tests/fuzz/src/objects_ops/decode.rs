@@ -161,7 +161,13 @@ impl World<'_> {
                 let priority = bytes.pick(&[100, 1, 101, 1 << 9]);
                 Request::Start { argument: bytes.wild(), stack, priority }
             }
-            30 => bytes.pick(&[Request::Resume {}, Request::Kill {}, Request::TellEnd {}]),
+            30 => bytes.pick(&[
+                Request::SuspendProgram {},
+                Request::SuspendProgram {},
+                Request::Resume {},
+                Request::Kill {},
+                Request::TellEnd {},
+            ]),
             31 => Request::Read { offset: offset(bytes), bytes: pages(bytes).wrapping_mul(31) },
             32 | 33 => {
                 let piece = Piece::of(&[bytes.below(256) as u8; 80][bytes.below(81)..]);

@@ -20,6 +20,8 @@ pub struct Tally {
     pub threads: usize,
     /// How often a thread that was to be suspended was.
     pub stopped: usize,
+    /// How often a program was to be suspended.
+    pub halted: usize,
     /// Faults that ended no program.
     pub alone: usize,
     /// Touches of pages that a pager is to supply.

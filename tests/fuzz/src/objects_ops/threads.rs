@@ -3,9 +3,9 @@
 
 use vmm::ThreadId;
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Answer, FaultKind, FaultPolicy, Kind, Refusal, Request,
+    ACCOUNT_SLOT, Answer, FaultKind, FaultPolicy, Kind, Refusal, Request, State,
 };
-use vmm_service::objects::{Fault, Stopped};
+use vmm_service::objects::{Fault, ProgramId, Stopped};
 
 use super::world::{Known, PRIORITY, SLOTS, World};
 use crate::bytes::Bytes;
@@ -56,7 +56,10 @@ impl World<'_> {
             let answer = self.ask(known, (request, &[THREAD]), bytes);
             if let (Ok(Answer::Program { state, .. }), Request::ReadRegisters {}) = (info, request)
             {
-                assert_eq!(answer.is_ok(), state.is_suspended(), "{state:?}: {answer:?}");
+                // One that runs by itself is suspended with its program.
+                let with_program = answer.is_ok() && state == State::Running;
+                let sound = answer.is_ok() == state.is_suspended() || with_program;
+                assert!(sound, "{state:?}: {answer:?}");
             }
             if bytes.one_in(2) {
                 self.fault(known, bytes);
@@ -66,10 +69,34 @@ impl World<'_> {
         Ok(())
     }
 
+    /// A program that another holds by the capability in a slot is suspended, threads of it come to
+    /// their next instructions, and it goes on: as far as that is granted.
+    pub fn halt(&mut self, known: &Known, (slot, child): (u32, ProgramId), bytes: &mut Bytes<'_>) {
+        for request in [Request::SuspendProgram {}, Request::Resume {}] {
+            if bytes.one_in(3) || !self.lives(known.id) {
+                return;
+            }
+            let done = self.ask(known, (request, &[slot]), bytes);
+            self.tally.halted += usize::from(request != (Request::Resume {}) && done.is_ok());
+            for _ in 0..bytes.below(3) {
+                let all = self.threads_in(child.space());
+                if self.lives(child) && !all.is_empty() {
+                    self.fault_of((child, bytes.pick(&all)), bytes);
+                }
+            }
+            self.take_answers();
+        }
+    }
+
     /// A thread of a program's has a fault, or somebody says so.
     fn fault(&mut self, known: &Known, bytes: &mut Bytes<'_>) {
-        let space = known.id.space();
-        let Some(id) = self.any_thread(space, bytes) else { return };
+        if let Some(id) = self.any_thread(known.id.space(), bytes) {
+            self.fault_of((known.id, id), bytes);
+        }
+    }
+
+    fn fault_of(&mut self, (program, id): (ProgramId, ThreadId), bytes: &mut Bytes<'_>) {
+        let space = program.space();
         self.objects.note_fault(Some(space), Some(id));
         match self.objects.note_stopped() {
             Stopped::Here => self.tally.stopped += 1,
@@ -79,15 +106,15 @@ impl World<'_> {
                 let (kind, code) = (bytes.pick(&FaultKind::ALL), bytes.wild() as u32);
                 let (address, instruction) = (bytes.wild(), bytes.wild());
                 let fault = Fault { kind, code, address, instruction };
-                let ends = self.objects.note_unresolved(known.id, fault);
+                let ends = self.objects.note_unresolved(program, fault);
                 self.tally.alone += usize::from(!ends);
             }
             Stopped::No => {}
         }
     }
 
-    /// A thread that is registered in a space.
-    fn any_thread(&self, space: vmm::SpaceId, bytes: &mut Bytes<'_>) -> Option<ThreadId> {
+    /// The threads that are registered in a space.
+    fn threads_in(&self, space: vmm::SpaceId) -> Vec<ThreadId> {
         let (vmm, mut all, mut badge) = (&self.host.vmm, Vec::new(), 0);
         while let Some(id) = vmm.next_thread(badge) {
             badge = id.badge();
@@ -95,6 +122,12 @@ impl World<'_> {
                 all.push(id);
             }
         }
+        all
+    }
+
+    /// One of them.
+    fn any_thread(&self, space: vmm::SpaceId, bytes: &mut Bytes<'_>) -> Option<ThreadId> {
+        let all = self.threads_in(space);
         // The first is its program's first, whose fault ends that.
         let further = all.len().saturating_sub(1);
         match further == 0 || bytes.one_in(8) {

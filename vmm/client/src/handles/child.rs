@@ -115,10 +115,21 @@ impl Child {
         finish(&Request::LimitWaits { ms }, &[self.slot()])
     }
 
-    /// Lets it go on where a fault suspended it.
+    /// Suspends it with all its threads: they execute no further instruction once this returns. A
+    /// system call that one is in goes to its end first, and it is `Suspending` until then:
+    /// [`Child::wait`] tells when it is `Suspended`.
     ///
     /// # Errors
-    /// [`Error::Refused`].
+    /// [`Error::Refused`]: with `WrongState` if it was not started, is suspended so already, or has
+    /// ended.
+    pub fn suspend(&self) -> Result {
+        finish(&Request::SuspendProgram {}, &[self.slot()])
+    }
+
+    /// Lets it go on where it was suspended, or a fault suspended it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: with `WrongState` if it is not.
     pub fn resume(&self) -> Result {
         finish(&Request::Resume {}, &[self.slot()])
     }
@@ -148,7 +159,7 @@ impl Child {
     }
 
     /// Has the notification signalled to which the capability in this slot leads, when it has ended
-    /// and all is given back that it had; or a fault has suspended it.
+    /// and all is given back that it had; or it is suspended, by a fault or by request.
     ///
     /// # Errors
     /// [`Error::Refused`].
@@ -164,7 +175,8 @@ impl Child {
         status(self.slot())
     }
 
-    /// Waits until it has ended and all is given back that it had, or a fault has suspended it.
+    /// Waits until it has ended and all is given back that it had, or is suspended, by a fault or
+    /// by request.
     /// `told` is the slot of a capability to a notification that nothing else signals.
     ///
     /// # Errors

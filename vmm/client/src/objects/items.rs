@@ -132,7 +132,7 @@ bitflags! {
         const USE = 4;
         /// End all capabilities that were derived from this one.
         const REVOKE = 8;
-        /// End the object.
+        /// End the object. Program: also suspend it by request.
         const DESTROY = 16;
         /// Account: have memory at a physical address.
         const PHYSICAL = 32;

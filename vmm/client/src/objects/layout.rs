@@ -24,7 +24,7 @@ use crate::types::malformed::Malformed;
 use crate::types::text::{Line, Name};
 
 /// The version of the layout of messages.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
 /// The most capabilities of a message: as many as the kernel transfers.
 pub const MAX_CAPABILITIES: usize = 3;
 
@@ -261,15 +261,16 @@ messages! {
             /// Its priority, not above the sender's.
             priority: u32,
         } [PROGRAM]
-        /// Lets a program go on that a fault suspended, at the instruction that faulted; or a
-        /// thread, which that or [`Request::Suspend`] suspended.
+        /// Lets a program go on that a fault suspended, at the instruction that faulted, or that
+        /// [`Request::SuspendProgram`] did: then answered with [`Answer::More`] where the kernel
+        /// has refused a part of it. Or a thread, which a fault or [`Request::Suspend`] suspended.
         0x066 Resume {} [any(Rights::USE)]
         /// Ends a program: its threads run no more.
         0x067 Kill {} [to(Kind::Program, Rights::DESTROY)]
         /// Has the end of a program or a thread told: the capability, one to a notification, is
         /// signalled when it has ended and all is given back that it had; with
         /// [`ProgramOptions::SUSPEND_AT_FAULT`], or [`FaultPolicy::Suspend`], also when a fault
-        /// suspended it; and when a thread is suspended by request. At once, if that is so already.
+        /// suspended it; and when it is suspended by request. At once, if that is so already.
         /// One that was given before is not signalled any more.
         0x068 TellEnd {} [any(Rights::USE), FOREIGN]
         /// A further thread of the sender's, which runs at once. It has local storage as the first
@@ -459,6 +460,17 @@ messages! {
         /// system call that it is in goes to its end first, and is not made twice: until then the
         /// thread is [`State::Suspending`], and its registers are not told.
         0x095 Suspend {} [THREAD]
+        /// Suspends a program that was started, with all its threads, as [`Request::Suspend`] does
+        /// one: they execute no further instruction before [`Request::Resume`] of the program.
+        /// Until each of them has come to its next instruction, waits for a page, or has stopped
+        /// for a fault, the program is [`State::Suspending`], then [`State::Suspended`]. A thread
+        /// that is made meanwhile executes none either. What threads are suspended for by
+        /// themselves, by request or by a fault, stays so when the program is resumed, and a
+        /// program that a fault had suspended is suspended by it still.
+        ///
+        /// Answered with [`Answer::More`] where the kernel has refused a part of it: then the
+        /// program is [`State::Suspending`] with some of its threads.
+        0x096 SuspendProgram {} [to(Kind::Program, Rights::DESTROY)]
         /// Maps pages of paged memory privately: a page that is read is the one that its pager
         /// supplied; the first write to it makes a copy, which the mapping has in its place from
         /// then on. Its pager is not told of that, and takes copies back no more than others see

@@ -93,7 +93,10 @@ impl<'p> Objects<'p> {
         object: &'p Object<'p>,
     ) -> Answered {
         match object.what.get() {
-            What::Program(_) => self.resume_child(vmm, object),
+            What::Program(_) => match self.alive(object)?.resumes_to.get() {
+                Some(state) => self.resume_program(vmm, object, state),
+                None => self.resume_child(vmm, object),
+            },
             What::Thread(_, report) => self.resume_thread(vmm, object, report),
             _ => Err(wrong_kind(object)),
         }
@@ -114,10 +117,20 @@ impl<'p> Objects<'p> {
             State::Suspending => Stop::Undone,
             _ => return Err(Refusal::WrongState { state }),
         };
-        if thread.stop.get().is_wanted() {
-            let space = thread.program.get().and_then(|program| program.space_id.get());
-            self.move_thread(vmm, thread, space.ok_or(Refusal::Internal {})?)?;
+        let program = thread.program.get().ok_or(Refusal::Internal {})?;
+        if thread.stop.get().is_wanted() && program.resumes_to.get().is_some() {
+            if matches!(state, State::Faulted | State::TimedOut) {
+                // It waits for the answer to its fault, as one does that has faulted there.
+                thread.stop.set(Stop::Done);
+            }
+            // It goes on with its program.
+            self.note_resumed(vmm, object, id);
+            return Ok(Answer::Done {});
         }
+        if thread.stop.get().is_wanted() {
+            self.move_thread(vmm, thread, program.space_id.get().ok_or(Refusal::Internal {})?)?;
+        }
+        self.stays(thread);
         thread.stop.set(stop);
         self.note_resumed(vmm, object, id);
         if stop == Stop::None {
@@ -150,14 +163,18 @@ impl<'p> Objects<'p> {
         if state != State::Running {
             return Err(Refusal::WrongState { state });
         }
-        self.move_thread(vmm, thread, self.empty)?;
-        thread.stop.set(Stop::Wanted);
-        object.set_state(State::Suspending);
+        // Its program may be suspended, and it with that.
+        if !thread.stop.get().is_wanted() {
+            self.move_to_empty(vmm, thread)?;
+        }
+        let stopped = thread.stop.get() == Stop::Done;
+        object.set_state(if stopped { State::Suspended } else { State::Suspending });
+        self.set_due(object, stopped);
         Ok(Answer::Done {})
     }
 
     /// Has a thread fetch its instructions from another space.
-    fn move_thread<K: Kernel + Memory<'p>>(
+    pub(super) fn move_thread<K: Kernel + Memory<'p>>(
         &self,
         vmm: &mut Vmm<'p, K>,
         thread: &Thread<'p>,
@@ -182,12 +199,17 @@ impl<'p> Objects<'p> {
                 thread.stop.set(Stop::None);
                 return Stopped::Repeats;
             }
-            Stop::Done => return Stopped::Forged,
+            Stop::Done | Stop::GoesOn => return Stopped::Forged,
             Stop::Wanted => thread.stop.set(Stop::Done),
         }
-        if let Some(object) = thread.object.get() {
+        let state = |object: &Object<'p>| object.report().map(|report| report.state);
+        let alone = thread.object.get().filter(|it| state(it) == Some(State::Suspending));
+        if let Some(object) = alone {
             object.set_state(State::Suspended);
             self.set_due(object, true);
+        }
+        if let Some(program) = thread.program.get() {
+            self.note_still(program);
         }
         Stopped::Here
     }
@@ -213,12 +235,19 @@ impl<'p> Objects<'p> {
     fn suspended(&self, object: &Object<'p>) -> Result<CPtr, Refused> {
         let state = object.report().ok_or(wrong_kind(object))?.state;
         let tcb = match object.what.get() {
-            What::Program(_) if state.is_suspended() => {
-                let program = self.alive(object)?;
-                let faulted = (program.number(), program.faulted.get());
-                self.threads.find(&faulted).get().and_then(|thread| thread.tcb())
+            What::Program(_) => {
+                let program = self.living(object).filter(|program| program.is_faulted());
+                program.and_then(|program| {
+                    let faulted = (program.number(), program.faulted.get());
+                    self.threads.find(&faulted).get().and_then(|thread| thread.tcb())
+                })
             }
-            What::Thread(..) if state.is_suspended() => self.living_thread(object)?.tcb(),
+            What::Thread(..) => {
+                let thread = self.living_thread(object)?;
+                // With its program, or by itself.
+                let stopped = thread.stop.get() == Stop::Done || state.is_suspended();
+                thread.tcb().filter(|_| stopped)
+            }
             _ => None,
         };
         tcb.ok_or(Refusal::WrongState { state })

@@ -300,6 +300,7 @@ impl<'p> Objects<'p> {
             Request::BindThread {} => self.bind_thread(given.object(0)?, given.foreign),
             Request::UnbindThread {} => self.unbind_thread(given.object(0)?),
             Request::Suspend {} => self.suspend_thread(vmm, given.object(0)?),
+            Request::SuspendProgram {} => self.suspend_program(vmm, given.object(0)?),
             Request::ReadRegisters {} => self.read_registers(given.object(0)?),
             Request::WriteRegisters { registers } => {
                 self.write_registers(given.object(0)?, registers)
@@ -420,6 +421,7 @@ fn takes_records(request: &Request) -> bool {
             | Request::BindThread {}
             | Request::UnbindThread {}
             | Request::Suspend {}
+            | Request::SuspendProgram {}
             | Request::ReadRegisters {}
             | Request::WriteRegisters { .. }
             | Request::NextFault {}

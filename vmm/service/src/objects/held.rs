@@ -259,7 +259,7 @@ impl<'p> Objects<'p> {
 
     /// The next thread that goes on, of those that were suspended.
     pub fn next_thread(&mut self) -> Option<CPtr> {
-        if let Some(tcb) = self.next_going_on() {
+        if let Some(tcb) = self.next_going_on().or_else(|| self.next_resumed()) {
             return Some(tcb);
         }
         let is = |held: &Held| held.due && held.answer.is_none();

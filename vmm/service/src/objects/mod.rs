@@ -37,6 +37,7 @@
 //! | `private` | paged memory mapped privately: pages that are written are copies |
 //! | `threads` | threads: a program's first, and those that it asks for |
 //! | `controls` | threads that are bound, looked at when they fault, suspended, resumed |
+//! | `suspension` | programs that are suspended and resumed, with all their threads |
 //! | `time` | who sleeps, and how long threads wait for pages |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `held` | programs that had their turn, held until others had theirs |
@@ -79,6 +80,7 @@ mod run;
 mod server;
 mod service;
 mod state;
+mod suspension;
 mod teardown;
 mod threads;
 mod time;

@@ -66,11 +66,14 @@ impl<'p> Objects<'p> {
             _ => {}
         }
         let ends = !program.options.get().contains(ProgramOptions::SUSPEND_AT_FAULT);
-        let state = if ends { report.state } else { suspended };
+        let by_request = program.resumes_to.get().is_some();
+        let state = if ends || by_request { report.state } else { suspended };
         set_fault(object, state, fault);
         program.faulted.set(thread.map_or(0, |thread| thread.number()));
         match ends {
             true => self.begin_end(program, State::Crashed, fault.code),
+            // A part of it runs still that was to be suspended: it is faulted when it is resumed.
+            false if by_request => program.resumes_to.set(Some(suspended)),
             false => self.set_due(object, true),
         }
         ends

@@ -316,6 +316,7 @@ impl<'p> Objects<'p> {
             let mut next = self.first_thread(program);
             while let Some(thread) = next {
                 self.end_wait_of(thread);
+                self.stays(thread);
                 next = self.thread_behind(thread);
             }
             self.works_for = self.works_for.max(program.priority.get());

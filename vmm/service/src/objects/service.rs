@@ -78,8 +78,9 @@ pub struct Objects<'p> {
     /// and how much that is.
     pub(super) telling: Option<&'p Object<'p>>,
     pub(super) notices: u32,
-    /// How many threads go on now that waited for pages.
+    /// How many threads go on now that waited for pages, and how many that were suspended.
     pub(super) going_on: u32,
+    pub(super) resumed: u32,
     /// Whether the fault that is served is that of a page which came too late.
     pub(super) late: bool,
     /// The time, in milliseconds, if there is a clock; and one before which nothing is due.
@@ -144,6 +145,7 @@ impl<'p> Objects<'p> {
             telling: None,
             notices: 0,
             going_on: 0,
+            resumed: 0,
             late: false,
             time: None,
             deadline: None,
@@ -257,6 +259,7 @@ impl<'p> Objects<'p> {
         self.tables.validate()?;
         self.validate_held()?;
         self.validate_threads()?;
+        self.validate_suspension()?;
         if self.programs_by_space.iter().count() != self.programs.iter().count() {
             return Err(Violation { rule: "a program is found by its space", at: 0 });
         }

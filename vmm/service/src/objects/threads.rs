@@ -105,6 +105,7 @@ impl<'p> Objects<'p> {
         let (entry, stack_pages) = (new.entry, new.stack as usize);
         let thread = NewThread { entry, stack_pages, guard_pages: new.guard as u16, tls };
         let start = self.make_thread(vmm, (program, node), thread).map_err(refused)?;
+        self.begin_suspended(vmm, (program, node))?;
         let argument = new.argument;
         self.act = Some(Act::Start { program: ProgramId(id), start, argument, priority });
         Ok(())
@@ -165,9 +166,13 @@ impl<'p> Objects<'p> {
     pub(super) fn begin_end_thread(&mut self, thread: &'p Thread<'p>) {
         if !thread.ends.replace(true) {
             self.ending += 1;
+            self.stays(thread);
             thread.stop.set(Stop::None);
             self.end_wait_of(thread);
             self.keep_till_end(thread, thread.program_number(), Refusal::OutOfMemory {});
+            if let Some(program) = thread.program.get() {
+                self.note_still(program);
+            }
         }
     }
 
@@ -243,7 +248,7 @@ impl<'p> Objects<'p> {
     }
 
     /// I38: a program has the thread that it begins with, and a thread its program; its object says
-    /// whose it is, and whether it is suspended; as many are taken apart alone as is counted.
+    /// whose it is; as many are taken apart alone as is counted.
     pub(super) fn validate_threads(&self) -> Result<(), Violation> {
         let hold = |rule, at: u32, holds: bool| {
             holds.then_some(()).ok_or(Violation { rule, at: at as usize })
@@ -259,16 +264,6 @@ impl<'p> Objects<'p> {
             let Some(object) = thread.object.get() else { continue };
             let own = matches!(object.what.get(), What::Thread(whose, _) if whose == number);
             hold("a thread's object says whose it is", object.number.get(), own)?;
-            let state = object.report().map(|report| report.state);
-            let says = match thread.stop.get() {
-                _ if thread.is_ending() => true,
-                Stop::None | Stop::Undone => {
-                    !matches!(state, Some(State::Suspending | State::Suspended))
-                }
-                Stop::Wanted => state == Some(State::Suspending),
-                Stop::Done => state == Some(State::Suspended),
-            };
-            hold("a thread's object says whether it is suspended", object.number.get(), says)?;
         }
         let ending = self.all_threads().filter(|thread| thread.ends.get()).count();
         hold("threads that end alone are counted", self.ending, ending == self.ending as usize)

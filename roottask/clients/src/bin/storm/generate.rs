@@ -189,6 +189,7 @@ impl Generator<'_> {
                 stack: self.pages(),
                 priority: self.random.below(300),
             },
+            6 if self.one_in(3) => Request::SuspendProgram {},
             6 => Request::Resume {},
             7 => Request::Kill {},
             8 if self.one_in(2) => Request::LimitWaits { ms: self.random.below(3) },

@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{Name, SpaceId};
-use vmm_client::objects::{ProgramOptions, CNODE_BITS, FEW_CNODE_BITS};
+use vmm_client::objects::{ProgramOptions, State, CNODE_BITS, FEW_CNODE_BITS};
 
 use super::object::{Object, Report};
 use super::turn::Turn;
@@ -59,6 +59,9 @@ pub(crate) struct Program<'p> {
     pub cloning: Cell<Option<Cloning<'p>>>,
     /// The number of the thread that a fault suspended, if one did.
     pub faulted: Cell<u32>,
+    /// What it does again when it is resumed, while it is suspended by request; `None` while it is
+    /// not.
+    pub resumes_to: Cell<Option<State>>,
     /// How many milliseconds its threads wait for a page at the most; 0: for ever.
     pub patience: Cell<u32>,
     /// Whether it is being taken apart, and whether none of its threads runs any more.
@@ -107,6 +110,13 @@ impl<'p> Program<'p> {
         object.report().map(|report| (object, report))
     }
 
+    /// Whether a fault has suspended it, whether or not it is suspended by request too.
+    pub fn is_faulted(&self) -> bool {
+        let state = self.report().map(|(_, report)| report.state);
+        let state = self.resumes_to.get().or(state);
+        matches!(state, Some(State::Faulted | State::TimedOut))
+    }
+
     /// The logarithm of the number of slots in its CNode.
     pub fn cnode_bits(&self) -> u8 {
         match self.options.get().contains(ProgramOptions::FEW_SLOTS) {
@@ -139,6 +149,7 @@ impl<'p> Program<'p> {
         self.name.set(name);
         self.cloning.set(None);
         self.faulted.set(0);
+        self.resumes_to.set(None);
         self.patience.set(0);
         self.dying.set(false);
         self.stopped.set(false);

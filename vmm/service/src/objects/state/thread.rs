@@ -50,6 +50,8 @@ pub(crate) enum Stop {
     Wanted,
     /// It has faulted there.
     Done,
+    /// It had, has its program's space again, and goes on now.
+    GoesOn,
 }
 
 impl Stop {
