@@ -29,8 +29,10 @@ fn no_message_breaks_an_account_or_another_program() {
     for seed in first..first + setting("VMM_HISTORIES", 80) {
         let one = run(&input(seed));
         let Tally { granted, refused, waited, went_on, started, touched, failed, .. } = one;
-        let Tally { paged, written, copied, supplied, threads, stopped, halted, alone, .. } = one;
+        let Tally { paged, written, copied, supplied, threads, stopped, halted, .. } = one;
+        let Tally { firsts, alone, .. } = one;
         sum.halted += halted;
+        sum.firsts += firsts;
         sum.stopped += stopped;
         sum.alone += alone;
         sum.threads += threads;
@@ -52,6 +54,6 @@ fn no_message_breaks_an_account_or_another_program() {
     assert!(sum.touched > 0 && sum.failed > 0 && sum.started > 0, "{sum:?}");
     assert!(sum.stopped > 10 && sum.alone > 10, "{sum:?}");
     assert!(sum.threads > 0 && sum.paged > 0 && sum.written > 0 && sum.supplied > 100, "{sum:?}");
-    assert!(sum.halted > 5, "{sum:?}");
+    assert!(sum.halted > 5 && sum.firsts > 5, "{sum:?}");
     assert!(sum.copied > 0, "{sum:?}");
 }

@@ -115,6 +115,7 @@ fn requests(of: Values) -> Vec<Request> {
         Request::WriteRegisters { registers: registers(address) },
         Request::Suspend {},
         Request::SuspendProgram {},
+        Request::FirstThread { policy: FaultPolicy::ALL[number as usize % 3], slot },
         Request::LimitWaits { ms: number },
         Request::Sleep { ms: slot },
         Request::MapPrivate { address, first: slot, pages: number, rights },

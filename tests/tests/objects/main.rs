@@ -26,6 +26,7 @@
 //! | `first_page` | the page that tells a program what it was given |
 //! | `children` | programs that programs ask for: made, loaded, started, ended and told of |
 //! | `controls` | threads that are bound, looked at, changed, suspended and resumed |
+//! | `first_thread` | a program's first thread as an object |
 //! | `suspension` | programs suspended and resumed, with all their threads |
 //! | `loading` | files of which no program can be made |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
@@ -53,6 +54,7 @@ mod elf;
 mod failures;
 mod few_slots;
 mod first_page;
+mod first_thread;
 mod held;
 mod hostile;
 mod layout;

@@ -268,8 +268,8 @@ fn receive_signals(program: &Program, account: &Account) -> Result {
     Ok(())
 }
 
-/// A250 A252: a program does nothing while it is suspended, with all its threads, and each of them
-/// goes on when it is resumed.
+/// A250 A252 A253 A254: a program does nothing while it is suspended, with all its threads, and each
+/// of them goes on when it is resumed; its first thread is suspended alone, until nobody holds it.
 fn suspend_program(
     program: &Program,
     account: &Account,
@@ -289,11 +289,13 @@ fn suspend_program(
         }
     };
     all_count([0; CHILD_THREADS]);
+    let first = child.first_thread(account, FaultPolicy::Suspend)?;
     for round in 0..rounds {
         child.suspend()?;
         let before = counts();
         if round % 3 != 0 {
             assert_eq!(child.wait(told)?.state, State::Suspended);
+            assert_ne!(first.registers()?.pc(), 0);
             see_others_run();
         }
         assert_eq!(counts(), before);
@@ -302,6 +304,15 @@ fn suspend_program(
         child.resume()?;
         all_count(before);
     }
+    first.suspend()?;
+    assert_eq!(first.wait(told)?.state, State::Suspended);
+    let before = counts();
+    while counts()[1..].iter().zip(&before[1..]).any(|(count, before)| count == before) {
+        sel4::r#yield();
+    }
+    assert_eq!(counts()[0], before[0]);
+    first.destroy()?;
+    all_count(before);
     // It ends where it is.
     child.suspend()?;
     child.kill()?;
@@ -309,5 +320,6 @@ fn suspend_program(
     mapping.unmap()?;
     shared.destroy()?;
     tell!("{rounds} times a program was suspended with its {CHILD_THREADS} threads, and went on");
+    tell!("its first thread was suspended alone, and went on when nobody held it");
     Ok(())
 }

@@ -56,8 +56,8 @@ fn hoard(vmm: &mut Manager, server: &mut Server) -> Outcome<(usize, usize)> {
     Ok(free(vmm))
 }
 
-/// A217 A218 A219 A220 A250 A252: runs a program that looks after threads of its own, and suspends
-/// two of them so often, and a program that it starts; returns what is free then.
+/// A217 A218 A219 A220 A250 A252 A253 A254: runs a program that looks after threads of its own, and
+/// suspends two of them so often, and a program that it starts; returns what is free then.
 fn oversee(vmm: &mut Manager, server: &mut Server, rounds: usize) -> Outcome<(usize, usize)> {
     let new = NewProgram { amounts: THREADS, ..new("overseer", images::OVERSEER) };
     let (overseer, begin) = server.create(vmm, &new)?;

@@ -213,6 +213,9 @@ impl World<'_> {
                 bytes.pick(&[Request::LimitWaits { ms }, Request::Sleep { ms }])
             }
             43 if bytes.one_in(3) => Request::Locate { page: bytes.below(3) as u32 },
+            43 if bytes.one_in(2) => {
+                Request::FirstThread { policy: bytes.pick(&FaultPolicy::ALL), slot: slot(bytes) }
+            }
             43 => Request::EndThread { code: 1, own: bytes.one_in(3) },
             44 | 45 => {
                 let (address, pages) = part(known, bytes);

@@ -138,7 +138,9 @@ impl World<'_> {
             | Request::CreatePhysical { slot, .. } => Some((slot, Kind::Memory)),
             Request::Clone { slot } if answer == (Answer::Done {}) => Some((slot, Kind::Memory)),
             Request::CreateSpace { slot } => Some((slot, Kind::Space)),
-            Request::CreateThread { slot, .. } => Some((slot, Kind::Thread)),
+            Request::CreateThread { slot, .. } | Request::FirstThread { slot, .. } => {
+                Some((slot, Kind::Thread))
+            }
             Request::CreateEndpoint { object, .. } => Some((object, Kind::Endpoint)),
             Request::CreateNotification { object, .. } => Some((object, Kind::Notification)),
             Request::CreateProgram { slot, space, account, .. } => {

@@ -22,6 +22,8 @@ pub struct Tally {
     pub stopped: usize,
     /// How often a program was to be suspended.
     pub halted: usize,
+    /// How often who holds a program has got its first thread.
+    pub firsts: usize,
     /// Faults that ended no program.
     pub alone: usize,
     /// Touches of pages that a pager is to supply.

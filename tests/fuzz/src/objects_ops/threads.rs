@@ -10,6 +10,8 @@ use vmm_service::objects::{Fault, ProgramId, Stopped};
 use super::world::{Known, PRIORITY, SLOTS, World};
 use crate::bytes::Bytes;
 
+/// The slot of another program's first thread.
+const FIRST: u32 = SLOTS - 6;
 /// The slot of a further thread.
 const THREAD: u32 = SLOTS - 5;
 
@@ -58,7 +60,10 @@ impl World<'_> {
             {
                 // One that runs by itself is suspended with its program.
                 let with_program = answer.is_ok() && state == State::Running;
-                let sound = answer.is_ok() == state.is_suspended() || with_program;
+                // A program that is suspended by request has no registers of its own.
+                let kind = self.badge(known, THREAD).and_then(|badge| self.kinds.get(&badge));
+                let whole = state == State::Suspended && kind != Some(&Kind::Thread);
+                let sound = answer.is_ok() == state.is_suspended() || with_program || whole;
                 assert!(sound, "{state:?}: {answer:?}");
             }
             if bytes.one_in(2) {
@@ -69,15 +74,30 @@ impl World<'_> {
         Ok(())
     }
 
-    /// A program that another holds by the capability in a slot is suspended, threads of it come to
-    /// their next instructions, and it goes on: as far as that is granted.
+    /// A program that another holds by the capability in a slot is suspended, or its first thread is,
+    /// threads of it come to their next instructions, and it goes on: as far as that is granted.
     pub fn halt(&mut self, known: &Known, (slot, child): (u32, ProgramId), bytes: &mut Bytes<'_>) {
-        for request in [Request::SuspendProgram {}, Request::Resume {}] {
+        let policy = bytes.pick(&FaultPolicy::ALL);
+        let first = Request::FirstThread { policy, slot: FIRST };
+        let steps: [(Request, &[u32]); 6] = [
+            (first, &[slot, ACCOUNT_SLOT]),
+            (Request::Suspend {}, &[FIRST]),
+            (Request::SuspendProgram {}, &[slot]),
+            (Request::Resume {}, &[FIRST]),
+            (Request::Resume {}, &[slot]),
+            (Request::Destroy {}, &[FIRST]),
+        ];
+        for (request, slots) in steps {
             if bytes.one_in(3) || !self.lives(known.id) {
-                return;
+                continue;
             }
-            let done = self.ask(known, (request, &[slot]), bytes);
-            self.tally.halted += usize::from(request != (Request::Resume {}) && done.is_ok());
+            let done = self.ask(known, (request, slots), bytes);
+            self.tally.halted +=
+                usize::from(request == (Request::SuspendProgram {}) && done.is_ok());
+            self.tally.firsts += usize::from(request == first && done.is_ok());
+            if let Some(badge) = self.badge(known, FIRST) {
+                self.kinds.insert(badge, Kind::Thread);
+            }
             for _ in 0..bytes.below(3) {
                 let all = self.threads_in(child.space());
                 if self.lives(child) && !all.is_empty() {

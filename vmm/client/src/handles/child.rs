@@ -3,15 +3,15 @@
 
 use sel4::{cap, CapRights, Word};
 
-use super::call::{call, finish};
+use super::call::{call, finish, into_slot};
 use super::error::{Error, Result};
-use super::kinds::{Account, Child, Handle, Memory, Space};
+use super::kinds::{Account, Child, Handle, Memory, Space, Thread};
 use super::object::{no_answer, Object};
 use super::slots::{free_slot, take_slot};
 use crate::arch::UserRegisters;
 use crate::objects::{
-    Amounts, Answer, FaultKind, Name, ProgramOptions, Registers, Request, Rights, State,
-    CNODE_BITS, CNODE_SLOT,
+    Amounts, Answer, FaultKind, FaultPolicy, Name, ProgramOptions, Registers, Request, Rights,
+    State, CNODE_BITS, CNODE_SLOT,
 };
 
 /// What a program does, or how it ended.
@@ -113,6 +113,17 @@ impl Child {
     /// [`Error::Refused`]: with `NoClock` where the service has none.
     pub fn limit_waits(&self, ms: u32) -> Result {
         finish(&Request::LimitWaits { ms }, &[self.slot()])
+    }
+
+    /// Its first thread, as any other thread, with this policy for its faults from now on. The
+    /// account pays for the record. To end the thread is to end the program; to destroy the record
+    /// is to let the thread go on, if it was suspended by it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::OutOfSlots`].
+    pub fn first_thread(&self, payer: &Account, policy: FaultPolicy) -> Result<Thread> {
+        let request = |slot| Request::FirstThread { policy, slot };
+        into_slot(request, &[self.slot(), payer.slot()]).map(Thread::from_slot)
     }
 
     /// Suspends it with all its threads: they execute no further instruction once this returns. A

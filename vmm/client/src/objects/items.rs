@@ -242,7 +242,7 @@ impl State {
     }
 
     /// Whether it is suspended where it was, until its holder lets it go on: its registers can be
-    /// read and written.
+    /// read and written; of a program that was suspended by request, those of its threads.
     pub const fn is_suspended(self) -> bool {
         matches!(self, State::Faulted | State::Suspended | State::TimedOut)
     }

@@ -446,9 +446,9 @@ messages! {
         0x091 UnbindThread {} [THREAD]
         /// Undoes [`Request::Bind`], of the sender's first thread.
         0x092 Unbind {} []
-        /// The registers of a thread that is suspended: by its fault, by [`Request::Suspend`]; or
-        /// of the one by whose fault its program is, of which this is a capability. Answered with
-        /// [`Answer::Registers`].
+        /// The registers of a thread that is suspended: by its fault, by [`Request::Suspend`], or
+        /// with its program; or of the one by whose fault its program is, of which this is a
+        /// capability. Answered with [`Answer::Registers`].
         0x093 ReadRegisters {} [any(Rights::USE)]
         /// Changes the registers of such a thread: it goes on with them when it is resumed. Of the
         /// flags, those that are not a program's to change stay as they are.
@@ -471,6 +471,19 @@ messages! {
         /// Answered with [`Answer::More`] where the kernel has refused a part of it: then the
         /// program is [`State::Suspending`] with some of its threads.
         0x096 SuspendProgram {} [to(Kind::Program, Rights::DESTROY)]
+        /// A capability to the first thread of a program, as to any other, whether it was started
+        /// or not; and what becomes of it when it has a fault. It has the rights that the one to
+        /// the program has, and is derived from that. To end this thread, by
+        /// [`Request::EndThread`] or a fault, ends its program. The account pays for a record of
+        /// it, if there is none. That ends when it is destroyed, with the account, or with the
+        /// last capability to it, and then the thread goes on, if it was suspended by it, and its
+        /// faults are its program's.
+        0x097 FirstThread {
+            /// What becomes of the thread, or of its program, when it has a fault.
+            policy: FaultPolicy,
+            /// The empty slot for the capability to it.
+            slot: u32,
+        } [PROGRAM, PAYER]
         /// Maps pages of paged memory privately: a page that is read is the one that its pager
         /// supplied; the first write to it makes a copy, which the mapping has in its place from
         /// then on. Its pager is not told of that, and takes copies back no more than others see

@@ -125,9 +125,13 @@ impl<'p> Objects<'p> {
         self.strike_out(node.badge.get());
         let payer = node.payer.get();
         self.unwanted -= u32::from(node.unwanted.get());
+        let object = node.object.get();
         self.tables.remove_capability(node);
         if let Some(payer) = payer {
             refund(payer, CAPABILITY);
+        }
+        if let Some(object) = object {
+            self.retire_unheld(object);
         }
         Ok(())
     }

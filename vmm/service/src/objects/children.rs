@@ -215,7 +215,7 @@ impl<'p> Objects<'p> {
             self.threads_of(program).find(|thread| thread.tcb() == Some(start.tcb))
         });
         let Some(thread) = thread else { return Ok(Refusal::OutOfMemory {}) };
-        match thread.object.get() {
+        match thread.object.get().filter(|_| !thread.is_first()) {
             Some(object) => self.dismantle(vmm, object),
             None => {
                 self.release_thread_of(vmm, thread)?;
@@ -281,17 +281,23 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         object: &'p Object<'p>,
     ) -> Answered {
-        if let Some(program) = self.living(object) {
-            self.begin_end(program, State::Killed, 0);
-        }
         match self.programs.find(&object.number.get()).clone_pointer() {
             None => Ok(Answer::Done {}),
-            Some(program) => {
-                // All else of it is work that is left.
-                self.stop_threads(vmm, program).map_err(refuse)?;
-                Ok(Answer::Done {})
-            }
+            Some(program) => self.end_and_stop(vmm, program, (State::Killed, 0)),
         }
+    }
+
+    /// Ends a program, if it is not ended already: none of its threads runs once that is answered.
+    pub(super) fn end_and_stop<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: &'p Program<'p>,
+        (state, code): (State, u32),
+    ) -> Answered {
+        self.begin_end(program, state, code);
+        // All else of it is work that is left.
+        self.stop_threads(vmm, program).map_err(refuse)?;
+        Ok(Answer::Done {})
     }
 
     /// Whether another program asked for this one, whose end is told there.

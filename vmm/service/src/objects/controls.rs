@@ -111,32 +111,42 @@ impl<'p> Objects<'p> {
         let thread = self.living_thread(object)?;
         let parts = thread.parts.get().and_then(|parts| parts.tcb().zip(parts.id()));
         let (tcb, id) = parts.ok_or(Refusal::Internal {})?;
-        let stop = match state {
-            State::Faulted | State::Suspended | State::TimedOut => Stop::None,
-            // What the empty space does to it may be told already.
-            State::Suspending => Stop::Undone,
-            _ => return Err(Refusal::WrongState { state }),
-        };
-        let program = thread.program.get().ok_or(Refusal::Internal {})?;
-        if thread.stop.get().is_wanted() && program.resumes_to.get().is_some() {
-            if matches!(state, State::Faulted | State::TimedOut) {
-                // It waits for the answer to its fault, as one does that has faulted there.
-                thread.stop.set(Stop::Done);
-            }
-            // It goes on with its program.
-            self.note_resumed(vmm, object, id);
-            return Ok(Answer::Done {});
+        if !state.is_suspended() && state != State::Suspending {
+            return Err(Refusal::WrongState { state });
         }
-        if thread.stop.get().is_wanted() {
-            self.move_thread(vmm, thread, program.space_id.get().ok_or(Refusal::Internal {})?)?;
-        }
-        self.stays(thread);
-        thread.stop.set(stop);
-        self.note_resumed(vmm, object, id);
-        if stop == Stop::None {
+        if self.resume_alone(vmm, thread, state).map_err(refuse)? {
             self.act = Some(Act::Resume { tcb: tcb.slot(), thread: id });
         }
+        self.note_resumed(vmm, object, id);
         Ok(Answer::Done {})
+    }
+
+    /// Lets a thread go on that is suspended by itself, as its state says, unless its program is
+    /// suspended too. Returns whether it waits for the answer to a fault still.
+    pub(super) fn resume_alone<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        thread: &Thread<'p>,
+        state: State,
+    ) -> vmm::Result<bool> {
+        let Some(program) = thread.program.get() else { return Ok(false) };
+        if thread.stop.get().is_wanted() {
+            if program.resumes_to.get().is_some() {
+                if matches!(state, State::Faulted | State::TimedOut) {
+                    // It waits for the answer to its fault, as one that has faulted there.
+                    thread.stop.set(Stop::Done);
+                }
+                return Ok(false);
+            }
+            if let Some(space) = program.space_id.get() {
+                self.move_thread(vmm, thread, space)?;
+            }
+        }
+        self.stays(thread);
+        // What the empty space does to it may be told already.
+        let stopped = state != State::Suspending;
+        thread.stop.set(if stopped { Stop::None } else { Stop::Undone });
+        Ok(stopped)
     }
 
     /// Notes that what was suspended runs again, by this thread of its.
@@ -165,7 +175,7 @@ impl<'p> Objects<'p> {
         }
         // Its program may be suspended, and it with that.
         if !thread.stop.get().is_wanted() {
-            self.move_to_empty(vmm, thread)?;
+            self.move_to_empty(vmm, thread).map_err(refuse)?;
         }
         let stopped = thread.stop.get() == Stop::Done;
         object.set_state(if stopped { State::Suspended } else { State::Suspending });
@@ -179,12 +189,12 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         thread: &Thread<'p>,
         space: SpaceId,
-    ) -> Result<(), Refused> {
+    ) -> vmm::Result {
         let root = thread.program.get().and_then(|program| program.root.get());
-        let (tcb, root) = thread.tcb().zip(root).ok_or(Refusal::Internal {})?;
+        let Some((tcb, root)) = thread.tcb().zip(root) else { return Ok(()) };
         let cspace = ThreadCSpace::Tree { root: root.slot() };
         let faults = super::programs::fault_pointer(vmm, thread);
-        vmm.set_thread_space(tcb, space, cspace, faults).map_err(refuse)
+        vmm.set_thread_space(tcb, space, cspace, faults)
     }
 
     /// Says what the fault that is served is, after [`Objects::note_fault`], to a thread that was

@@ -301,6 +301,10 @@ impl<'p> Objects<'p> {
             Request::UnbindThread {} => self.unbind_thread(given.object(0)?),
             Request::Suspend {} => self.suspend_thread(vmm, given.object(0)?),
             Request::SuspendProgram {} => self.suspend_program(vmm, given.object(0)?),
+            Request::FirstThread { policy, slot } => {
+                let (of, payer) = (given.at(0)?, given.object(1)?);
+                self.make_first_object(vmm, of, place(payer, slot), policy)
+            }
             Request::ReadRegisters {} => self.read_registers(given.object(0)?),
             Request::WriteRegisters { registers } => {
                 self.write_registers(given.object(0)?, registers)

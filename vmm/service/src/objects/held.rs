@@ -38,14 +38,12 @@ impl<'p> Objects<'p> {
         let Some(thread) = self.find_thread(|thread| thread.tcb() == Some(start.tcb)) else {
             return;
         };
-        let object = match thread.object.get() {
-            None => thread.program.get().and_then(|program| {
-                program.priority.set(Some(priority));
-                program.object.get()
-            }),
-            further => further,
-        };
-        if let Some(object) = object {
+        let program = thread.program.get().filter(|_| thread.is_first());
+        let object = program.and_then(|program| {
+            program.priority.set(Some(priority));
+            program.object.get()
+        });
+        for object in [object, thread.object.get()].into_iter().flatten() {
             object.set_state(State::Running);
         }
     }

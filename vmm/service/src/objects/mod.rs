@@ -38,6 +38,7 @@
 //! | `threads` | threads: a program's first, and those that it asks for |
 //! | `controls` | threads that are bound, looked at when they fault, suspended, resumed |
 //! | `suspension` | programs that are suspended and resumed, with all their threads |
+//! | `first_thread` | a program's first thread as an object |
 //! | `time` | who sleeps, and how long threads wait for pages |
 //! | `waiting` | requests that wait until memory comes back |
 //! | `held` | programs that had their turn, held until others had theirs |
@@ -58,6 +59,7 @@ mod children;
 mod clones;
 mod controls;
 mod files;
+mod first_thread;
 mod handle;
 mod held;
 mod kernel_objects;

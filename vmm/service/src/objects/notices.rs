@@ -52,6 +52,7 @@ impl<'p> Objects<'p> {
         let thread = self.current_thread;
         let alone = thread.and_then(|thread| Some((thread, thread.object.get()?)));
         let alone = alone.filter(|(thread, _)| !thread.is_ending());
+        let mut ends_with_first = false;
         match alone.map(|(thread, object)| (thread, object, thread.policy.get())) {
             Some((_, object, Some(FaultPolicy::Suspend))) => {
                 set_fault(object, suspended, fault);
@@ -60,12 +61,16 @@ impl<'p> Objects<'p> {
             }
             Some((thread, object, Some(FaultPolicy::End))) => {
                 set_fault(object, State::Crashed, fault);
-                self.begin_end_thread(thread);
-                return false;
+                if !thread.is_first() {
+                    self.begin_end_thread(thread);
+                    return false;
+                }
+                ends_with_first = true;
             }
             _ => {}
         }
-        let ends = !program.options.get().contains(ProgramOptions::SUSPEND_AT_FAULT);
+        let ends =
+            ends_with_first || !program.options.get().contains(ProgramOptions::SUSPEND_AT_FAULT);
         let by_request = program.resumes_to.get().is_some();
         let state = if ends || by_request { report.state } else { suspended };
         set_fault(object, state, fault);

@@ -33,7 +33,7 @@ use super::state::charge::charge;
 use super::state::object::{Object, Report, What};
 use super::state::program::Program;
 use super::state::tables::{add, sub};
-use super::state::thread::Thread;
+use super::state::thread::{Thread, FIRST_FAULT_SLOT};
 use super::types::{NewProgram, ProgramId};
 use crate::image::{self, Loaded};
 use crate::types::error::{Error, Result};
@@ -43,9 +43,8 @@ use crate::types::program::Start;
 const ROOT_BITS: u8 = 4;
 /// The root's slot in which the program's own CNode is mounted.
 const MOUNT_SLOT: usize = 0;
-/// The root's slots for the faults of the program's threads: its first one's, and the others'.
-const FIRST_FAULT_SLOT: usize = 1;
-pub(super) const FAULT_SLOTS: core::ops::Range<usize> = 2..1 << ROOT_BITS;
+/// The root's slots for the faults of the program's threads but its first.
+pub(super) const FAULT_SLOTS: core::ops::Range<usize> = FIRST_FAULT_SLOT + 1..1 << ROOT_BITS;
 /// The most bytes that threads' local storage begins with, of a program whose threads others make.
 pub(super) const MAX_TLS_INIT: usize = PAGE_BYTES;
 
@@ -119,8 +118,7 @@ impl<'p> Objects<'p> {
         add(&account.programs, 1);
         self.programs.insert(program);
         self.programs_by_space.insert(program);
-        self.insert_thread(thread, program, None);
-        thread.fault_slot.set(FIRST_FAULT_SLOT);
+        self.insert_thread(thread, program, None, FIRST_FAULT_SLOT);
         Ok(program)
     }
 
@@ -369,7 +367,11 @@ impl<'p> Objects<'p> {
         }
         self.free_reply(vmm, thread)?;
         self.threads.find_mut(&(program.number(), 0)).remove();
+        let object = thread.object.take();
         self.free_threads.free(thread);
+        if let Some(object) = object {
+            self.note_thread_gone(object);
+        }
         self.unlist_dying_program(program);
         if let Some(object) = program.object.get() {
             self.programs.find_mut(&object.number.get()).remove();

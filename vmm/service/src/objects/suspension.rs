@@ -15,7 +15,7 @@
 use vmm::{CPtr, Kernel, Memory, Violation, Vmm};
 use vmm_client::objects::{Answer, Refusal, State};
 
-use super::answers::{Answered, Refused};
+use super::answers::{refuse, Answered};
 use super::service::Objects;
 use super::state::object::Object;
 use super::state::program::Program;
@@ -49,7 +49,7 @@ impl<'p> Objects<'p> {
                         self.set_suspended(object, program, resumes_to);
                         return Ok(Answer::More {});
                     }
-                    Err(refusal) => return Err(refusal),
+                    Err(error) => return Err(refuse(error)),
                 }
             }
         }
@@ -94,7 +94,7 @@ impl<'p> Objects<'p> {
                     self.set_suspended(object, program, Some(resumes_to));
                     return Ok(Answer::More {});
                 }
-                Err(refusal) => return Err(refusal),
+                Err(error) => return Err(refuse(error)),
             }
             if stop == Stop::Done {
                 self.goes_on(vmm, thread);
@@ -127,7 +127,7 @@ impl<'p> Objects<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         thread: &Thread<'p>,
-    ) -> Result<(), Refused> {
+    ) -> vmm::Result {
         self.move_thread(vmm, thread, self.empty)?;
         let stays = thread.stop.get() == Stop::GoesOn;
         self.stays(thread);
@@ -141,7 +141,7 @@ impl<'p> Objects<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         (program, thread): (&Program<'p>, &Thread<'p>),
-    ) -> Result<(), Refused> {
+    ) -> vmm::Result {
         match program.resumes_to.get() {
             Some(_) => self.move_to_empty(vmm, thread),
             None => Ok(()),
@@ -195,7 +195,7 @@ impl<'p> Objects<'p> {
             let number = thread.number();
             let Some(program) = thread.program.get() else { continue };
             let (stop, alone) = (thread.stop.get(), is_suspended_alone(thread));
-            let state = thread.object.get().and_then(|object| object.report()).map(|it| it.state);
+            let state = thread.state();
             let says = match stop {
                 Stop::Wanted => state != Some(State::Suspended),
                 Stop::Done => state != Some(State::Suspending),
@@ -221,19 +221,17 @@ fn can_stop(thread: &Thread<'_>) -> bool {
 
 /// Whether a thread is suspended by request, whatever is so of its program.
 fn is_suspended_alone(thread: &Thread<'_>) -> bool {
-    let state = thread.object.get().and_then(|object| object.report()).map(|it| it.state);
-    matches!(state, Some(State::Suspending | State::Suspended))
+    matches!(thread.state(), Some(State::Suspending | State::Suspended))
 }
 
 /// Whether a thread of a program that is to be suspended executes nothing whatever happens but its
 /// resumption: what lets it go on has it come to its next instruction, where nothing is.
 fn is_still(program: &Program<'_>, thread: &Thread<'_>) -> bool {
-    let state = thread.object.get().and_then(|object| object.report()).map(|it| it.state);
     let faulted = program.is_faulted() && program.faulted.get() == thread.number();
     match thread.stop.get() {
         Stop::Done => true,
         Stop::Wanted if thread.paging.get().is_some_and(|wait| wait.waits()) => true,
-        Stop::Wanted => faulted || matches!(state, Some(State::Faulted | State::TimedOut)),
+        Stop::Wanted => faulted || matches!(thread.state(), Some(State::Faulted | State::TimedOut)),
         _ => false,
     }
 }

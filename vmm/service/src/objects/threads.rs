@@ -91,8 +91,7 @@ impl<'p> Objects<'p> {
         let (space, id) = parts(program)?;
         let node = self.free_threads.alloc().ok_or(Refusal::OutOfMemory {})?;
         object.what.set(What::Thread(program.number(), Report::EMPTY));
-        self.insert_thread(node, program, Some(object));
-        node.fault_slot.set(fault_slot);
+        self.insert_thread(node, program, Some(object), fault_slot);
         node.policy.set(Some(new.policy));
         let slots = Amounts::NONE.with(Resource::Slots, 1);
         let cost = thread_cost(vmm, new.stack, program.tls.get()).plus(slots);
@@ -105,7 +104,7 @@ impl<'p> Objects<'p> {
         let (entry, stack_pages) = (new.entry, new.stack as usize);
         let thread = NewThread { entry, stack_pages, guard_pages: new.guard as u16, tls };
         let start = self.make_thread(vmm, (program, node), thread).map_err(refused)?;
-        self.begin_suspended(vmm, (program, node))?;
+        self.begin_suspended(vmm, (program, node)).map_err(refuse)?;
         let argument = new.argument;
         self.act = Some(Act::Start { program: ProgramId(id), start, argument, priority });
         Ok(())
@@ -131,17 +130,23 @@ impl<'p> Objects<'p> {
         node: &'p Thread<'p>,
         program: &'p Program<'p>,
         object: Option<&'p Object<'p>>,
+        fault_slot: usize,
     ) {
         node.begin();
         node.program.set(Some(program));
         node.object.set(object);
+        node.fault_slot.set(fault_slot);
         self.threads.insert(node);
     }
 
     /// The record of a thread that has not ended.
     pub(super) fn thread_of(&self, object: &Object<'p>) -> Option<&'p Thread<'p>> {
         let What::Thread(program, _) = object.what.get() else { return None };
-        self.threads.find(&(program, object.number.get())).clone_pointer()
+        let further = self.threads.find(&(program, object.number.get())).clone_pointer();
+        further.or_else(|| {
+            let first = self.threads.find(&(program, 0)).clone_pointer();
+            first.filter(|first| first.object.get().is_some_and(|own| own.is(object)))
+        })
     }
 
     /// Serves [`vmm_client::objects::Request::EndThread`]: of one that has ended there is nothing
@@ -153,6 +158,9 @@ impl<'p> Objects<'p> {
         code: u32,
     ) -> Answered {
         if let Some(thread) = self.thread_of(object) {
+            if thread.is_first() {
+                return self.end_first_thread(vmm, thread, code);
+            }
             if let Some(report) = object.report().filter(|report| !report.state.is_end()) {
                 object.set_report(Report { state: State::Exited, code, ..report });
             }
@@ -196,13 +204,18 @@ impl<'p> Objects<'p> {
         self.threads.find_mut(&(thread.program_number(), thread.number())).remove();
         let object = thread.object.take();
         self.free_threads.free(thread);
-        if let Some((object, report)) = object.and_then(|it| it.report().map(|report| (it, report)))
-        {
-            let state = if report.state.is_end() { report.state } else { State::Killed };
-            object.set_report(Report { state, ..report });
-            self.note_gone(object);
+        if let Some(object) = object {
+            self.note_thread_gone(object);
         }
         Ok(true)
+    }
+
+    /// All is given back that a thread had.
+    pub(super) fn note_thread_gone(&mut self, object: &'p Object<'p>) {
+        if object.report().is_some_and(|report| !report.state.is_end()) {
+            object.set_state(State::Killed);
+        }
+        self.note_gone(object);
     }
 
     /// Goes on with a thread that is being taken apart alone.
@@ -238,9 +251,13 @@ impl<'p> Objects<'p> {
         object: &'p Object<'p>,
         report: Report,
     ) -> vmm::Result<bool> {
-        if let Some(thread) = self.thread_of(object) {
-            self.end_thread_step(vmm, thread)?;
-            return Ok(false);
+        match self.thread_of(object) {
+            Some(thread) if thread.is_first() => self.let_go(vmm, thread)?,
+            Some(thread) => {
+                self.end_thread_step(vmm, thread)?;
+                return Ok(false);
+            }
+            None => {}
         }
         self.end_notice(vmm, object, report)?;
         object.what.set(What::Nothing);

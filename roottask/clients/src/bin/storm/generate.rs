@@ -190,6 +190,9 @@ impl Generator<'_> {
                 priority: self.random.below(300),
             },
             6 if self.one_in(3) => Request::SuspendProgram {},
+            6 if self.one_in(2) => {
+                Request::FirstThread { policy: self.pick(&FaultPolicy::ALL), slot: self.new_slot() }
+            }
             6 => Request::Resume {},
             7 => Request::Kill {},
             8 if self.one_in(2) => Request::LimitWaits { ms: self.random.below(3) },

@@ -183,6 +183,8 @@ impl Known {
                     }
                 }
             }
+            // It ends with what it was derived from.
+            Request::FirstThread { slot, .. } => self.set(slot, Held::Weak(Kind::Thread)),
             Request::CreateEndpoint { object, slot } => {
                 self.set(object, Held::Own(Kind::Endpoint));
                 self.set(slot, Held::Foreign);

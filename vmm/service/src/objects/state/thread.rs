@@ -5,11 +5,14 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{CPtr, ThreadParts};
-use vmm_client::objects::{Amounts, FaultPolicy, Message, Request, MAX_CAPABILITIES};
+use vmm_client::objects::{Amounts, FaultPolicy, Message, Request, State, MAX_CAPABILITIES};
 
 use super::object::Object;
 use super::program::Program;
 use super::supplied::{PageWait, Phase};
+
+/// The slot in the root of a program's CSpace for the faults of its first thread.
+pub(crate) const FIRST_FAULT_SLOT: usize = 1;
 
 /// A request that waits for memory.
 #[derive(Clone, Copy)]
@@ -68,7 +71,7 @@ pub(crate) struct Thread<'p> {
     by_program: RBTreeLink,
     /// Whose it is.
     pub program: Cell<Option<&'p Program<'p>>>,
-    /// Its object; a program's first thread has none.
+    /// Its object; a program's first thread has one if somebody asked for it.
     pub object: Cell<Option<&'p Object<'p>>>,
     /// What it is made of, and what of that is charged to who pays for the program's space.
     pub parts: Cell<Option<ThreadParts>>,
@@ -104,7 +107,7 @@ mod adapters {
 pub(crate) use adapters::ByProgram;
 
 impl<'a> KeyAdapter<'a> for ByProgram<'_> {
-    /// The program's number, and that of its own object, which the first has not: 0.
+    /// The program's number, and that of its own object; 0 of the first.
     type Key = (u32, u32);
 
     fn get_key(&self, thread: &'a Thread<'_>) -> (u32, u32) {
@@ -113,9 +116,19 @@ impl<'a> KeyAdapter<'a> for ByProgram<'_> {
 }
 
 impl Thread<'_> {
-    /// The number of its object, or 0.
+    /// Whether it is the one that its program begins with.
+    pub fn is_first(&self) -> bool {
+        self.fault_slot.get() == FIRST_FAULT_SLOT
+    }
+
+    /// The number of its object; 0 of a program's first.
     pub fn number(&self) -> u32 {
-        self.object.get().map_or(0, |object| object.number.get())
+        self.object.get().filter(|_| !self.is_first()).map_or(0, |object| object.number.get())
+    }
+
+    /// What there is to say of it, if it has an object.
+    pub fn state(&self) -> Option<State> {
+        self.object.get()?.report().map(|report| report.state)
     }
 
     /// The number of its program.

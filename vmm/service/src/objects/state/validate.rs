@@ -3,7 +3,7 @@
 
 use intrusive_collections::Bound;
 use vmm::{RegionId, Violation};
-use vmm_client::objects::{Amounts, Resource, Rights, PAGE_BYTES};
+use vmm_client::objects::{Amounts, Kind, Resource, Rights, PAGE_BYTES};
 
 use super::capability::Capability;
 use super::mapping::Mapping;
@@ -120,7 +120,14 @@ impl<'p> Tables<'p> {
             found.is_some_and(|found| core::ptr::eq(found, parent))
         })?;
         let number = |node: &Capability<'p>| node.object.get().map(|object| object.number.get());
-        hold("a capability is to its parent's object", badge, number(node) == number(parent))?;
+        // Or to the first thread of a program that the parent is to.
+        let first = node.object.get().is_some_and(|object| match object.what.get() {
+            What::Thread(program, _) => number(parent) == Some(program),
+            // It is being taken apart.
+            _ => object.kind.get() == Some(Kind::Thread) && object.dying.get(),
+        });
+        let same = number(node) == number(parent);
+        hold("a capability is to its parent's object", badge, same || first)?;
         hold("a capability has no right that its parent lacks", badge, {
             parent.rights.get().contains(node.rights.get())
         })
