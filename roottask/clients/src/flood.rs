@@ -42,11 +42,13 @@ pub enum Flood {
     Clone,
     /// Nothing for most of a time slice, then requests that do nothing for almost one.
     Think,
+    /// Faults of a thread that waits for a page, without waiting for an answer.
+    ForgedWaiting,
 }
 
 impl Flood {
     /// All of them, by their numbers.
-    pub const ALL: [Flood; 15] = [
+    pub const ALL: [Flood; 16] = [
         Flood::Compute,
         Flood::Null,
         Flood::Map,
@@ -62,6 +64,7 @@ impl Flood {
         Flood::Start,
         Flood::Clone,
         Flood::Think,
+        Flood::ForgedWaiting,
     ];
 
     /// The argument of a program that does it for as many millions of ticks; 0: for ever.

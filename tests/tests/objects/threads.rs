@@ -4,8 +4,8 @@
 use vmm::{Access, KernelError};
 use vmm_service::Start;
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, FaultPolicy, Kind, MAX_PAGES, PROGRAM_SLOT,
-    Refusal, Request, Rights, SPACE_SLOT, State, Supply,
+    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, FaultPolicy, Kind, MAX_PAGES, Message,
+    PROGRAM_SLOT, Refusal, Request, Rights, SPACE_SLOT, State, Supply,
 };
 use vmm_service::objects::{Act, Arrived, Touched, Turnstile};
 
@@ -284,6 +284,53 @@ fn threads_that_send_without_waiting_are_suspended_one_after_another() {
     let went_on = [0; 3].map(|_| world.objects.next_thread());
     assert_eq!(went_on, held, "all go on");
     world.check();
+}
+
+/// A255: a forged fault of a thread that waits for a page changes nothing and is told from one that
+/// waits; above a slice one of the threads is held that run, and the page lets the other go on.
+#[test]
+fn forged_faults_of_a_thread_that_waits_are_its_programs_time() {
+    const ROUND: Turnstile = Turnstile(2);
+    let (mut world, program) = one();
+    let create = Request::CreatePaged { pages: 4, most: 4, slot: B };
+    world.ask(program, create, PAYER).unwrap();
+    world.memory(program, 4, C);
+    let at = world.map(program, B, 4, Rights::READ);
+    let second = begin(&mut world, program, A);
+    world.objects.set_slice(1000);
+    let first = program.start.tcb;
+    assert_eq!(world.touch_or_wait(program, at, Access::Read), Touched::Waits(first));
+    let before = world.figures();
+    // Of the same page, of another, to be written.
+    for (page, access) in [(0, Access::Read), (2, Access::Read), (0, Access::Write)] {
+        let forged = world.touch_or_wait(program, at + page * PAGE, access);
+        let expected = match access {
+            Access::Write => Touched::Fault,
+            _ => Touched::Forged,
+        };
+        assert_eq!(forged, expected, "page {page}");
+        assert_eq!(world.figures(), before);
+    }
+    // The badge is that of its faults.
+    let held = [0; 2].map(|_| {
+        assert_eq!(world.touch_or_wait(program, at, Access::Read), Touched::Forged);
+        assert_eq!(world.objects.charge_time(1, 0, 2000), Some(PRIORITY));
+        world.objects.hold(&Message::EMPTY, ROUND).expect("a slot is empty");
+        let held = world.objects.hold_thread(ROUND);
+        world.check();
+        held
+    });
+    assert_eq!(held, [Some(second.tcb), None], "who waits has not sent it");
+    let asked = world.ask(program, Request::NextFault {}, &[B]);
+    assert_eq!(asked, Ok(Answer::Wanted { done: 0, waits: true, page: 0, write: false }));
+    while world.objects.come_round(ROUND, 0) {}
+    assert_eq!(world.objects.next_thread(), Some(second.tcb));
+    assert_eq!(world.objects.next_thread(), None);
+    let (how, write) = (Supply::Give, false);
+    let supply = Request::Supply { first: 0, pages: 1, from: 0, how, write };
+    world.ask(program, supply, &[B, C]).unwrap();
+    assert_eq!(world.objects.next_thread(), Some(first));
+    assert!(world.touch(program, at, Access::Read));
 }
 
 /// A174: a program with several threads may page its own memory.

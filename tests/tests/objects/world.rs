@@ -287,7 +287,7 @@ impl World {
     pub fn touch(&mut self, program: Program, address: usize, access: Access) -> bool {
         match self.touch_or_wait(program, address, access) {
             Touched::Done => true,
-            Touched::Fault => false,
+            Touched::Fault | Touched::Forged => false,
             Touched::Waits(_) => panic!("nobody supplies the page at {address:#x}"),
         }
     }

@@ -27,10 +27,14 @@ const SLICE: u64 = 10_000_000;
 const STARTED: Amounts = Amounts([60, 40, 150, 10, 3, 16, 32]);
 /// The slot of the fault endpoint, in the root of its CSpace, which has 2^4 slots.
 const FAULTS: Word = 1 << (Word::BITS - 4);
+/// That of its second thread.
+const FURTHER_FAULTS: Word = 2 << (Word::BITS - 4);
 /// The label of a page fault's message, and its words: where, of what address, whether of an
 /// instruction, and the processor's code: a write to a page that is there.
 const PAGE_FAULT: Word = 5;
 const WRITES: Word = 0b111;
+/// The same, of a page that is read and is not there.
+const READS: Word = 0b100;
 
 /// `argument` says what, and for how many millions of ticks: 0 for ever. Exits with how often it
 /// did that; one that computes with what it got, as [`Flood::watched`] reads.
@@ -45,9 +49,16 @@ fn main(program: &Program, argument: usize) -> Result {
         assert_eq!(take_slot()?, FIRST_FREE_SLOT);
     }
     let memory = program.account().create_memory(1)?;
+    let awaited = match flood {
+        Flood::ForgedWaiting => wait_beside(program)?,
+        _ => 0,
+    };
     let mut times = 0;
     while now() < until {
-        once(program, &memory, flood)?;
+        match awaited {
+            0 => once(program, &memory, flood)?,
+            page => cap::Endpoint::from_bits(FURTHER_FAULTS).send(fault_at(page, READS)),
+        }
         times += 1;
     }
     program.exit(times)
@@ -56,7 +67,7 @@ fn main(program: &Program, argument: usize) -> Result {
 fn once(program: &Program, memory: &Memory, flood: Flood) -> Result {
     let (account, space) = (program.account(), program.space());
     match flood {
-        Flood::Compute => {}
+        Flood::Compute | Flood::ForgedWaiting => {}
         Flood::Null => drop(memory.info()?),
         Flood::Map => space.map(memory, Rights::READ_WRITE, &account)?.unmap()?,
         Flood::Faults => {
@@ -127,11 +138,31 @@ fn nothing() -> MessageInfo {
 /// told.
 fn forged() -> MessageInfo {
     let here = [0u8; 1];
-    let words = [now() as Word, here.as_ptr() as Word, 0, WRITES];
+    fault_at(here.as_ptr() as usize, WRITES)
+}
+
+/// A fault at an address, with the processor's code.
+fn fault_at(address: usize, code: Word) -> MessageInfo {
+    let words = [now() as Word, address as Word, 0, code];
     sel4::with_ipc_buffer_mut(|buffer| {
         buffer.msg_regs_mut()[..words.len()].copy_from_slice(&words)
     });
     MessageInfoBuilder::default().label(PAGE_FAULT).length(words.len()).build()
+}
+
+/// Has a thread of its wait for a page of memory that has no pager. Returns the page's address.
+fn wait_beside(program: &Program) -> Result<usize> {
+    let account = program.account();
+    let paged = account.create_paged(1, 1)?;
+    let to_map = paged.to_map(Rights::READ, &account)?;
+    let address = program.space().map(&to_map, Rights::READ, &account)?.address();
+    let _endless = program.spawn(1, COUNTER_PRIORITY, move || {
+        // SAFETY: the page is there if it is ever supplied.
+        unsafe { (address as *const u8).read_volatile() }
+    })?;
+    // It touches the page.
+    sel4::r#yield();
+    Ok(address)
 }
 
 /// Reads the counter all the time, and says what gaps there were.

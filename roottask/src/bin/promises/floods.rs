@@ -33,9 +33,10 @@ const SPAWN: Flood = (11, "threads made and ended");
 const CLONE: Flood = (13, "rights changed, clones made");
 const THINK: Flood = (14, "computing, then null requests");
 const START: Flood = (12, "programs started and ended");
+const FORGED_WAITING: Flood = (15, "forged faults of a thread that waits for a page");
 
 /// The rows of the table: what others do beside the one that computes, and with which priority.
-const ROWS: [&[(Flood, u8)]; 18] = [
+const ROWS: [&[(Flood, u8)]; 19] = [
     &[(NULL, PRIORITY)],
     &[(MAP, PRIORITY)],
     &[(FAULTS, PRIORITY)],
@@ -43,6 +44,7 @@ const ROWS: [&[(Flood, u8)]; 18] = [
     &[(LINES, PRIORITY)],
     &[(FORGED, PRIORITY)],
     &[(FORGED_SENT, PRIORITY)],
+    &[(FORGED_WAITING, PRIORITY)],
     &[(SENT, PRIORITY)],
     &[(STRAY, PRIORITY)],
     &[(END, PRIORITY)],
@@ -71,7 +73,7 @@ const MIN_SHARE: u32 = 40;
 /// Of the processor, what it gets beside one of a lower priority, in thousandths.
 const ALONE: u32 = 990;
 
-/// A186 A187 A188 A190 A263: each row for `millions` of instructions.
+/// A186 A187 A188 A190 A255 A263: each row for `millions` of instructions.
 pub fn run(world: &mut World, millions: usize) -> Outcome {
     let one = row(world, &[(COMPUTE, PRIORITY)], millions)?.0;
     let two = row(world, &[(COMPUTE, PRIORITY); 2], millions)?.0;

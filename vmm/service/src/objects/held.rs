@@ -140,16 +140,17 @@ impl<'p> Objects<'p> {
     }
 
     /// Says that nobody waits for the answer that was held last. Returns the thread that is to be
-    /// suspended instead: which of the program's has sent is not known, so one after another.
-    /// `None` when all of them are held already: then somebody else sends by its capability, and it
-    /// is to be ended.
+    /// suspended instead: which of the program's has sent is not known, so one after another of
+    /// those that run. `None` when there is none: then somebody else sends by its capability, and
+    /// it is to be ended.
     pub fn hold_thread(&mut self, turnstile: Turnstile) -> Option<CPtr> {
         if let Some(node) = self.last_held.take() {
             node.held.set(None);
         }
         let program = self.current?;
         let mut threads = self.threads_of(program);
-        let thread = threads.find(|thread| thread.has_slot() && thread.tcb().is_some())?;
+        let runs = |thread: &Thread<'p>| thread.tcb().is_some() && !thread.is_blocked();
+        let thread = threads.find(|thread| thread.has_slot() && runs(thread))?;
         let tcb = thread.tcb()?;
         let (answer, turnstile) = (None, turnstile.0);
         thread.held.set(Some(Held {

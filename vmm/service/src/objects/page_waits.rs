@@ -126,7 +126,7 @@ impl<'p> Objects<'p> {
                 }
             }
             // Its pager is to answer first; what came was a message that somebody made.
-            Some(_) => return Touched::Waits(tcb),
+            Some(_) => return Touched::Forged,
             None => {}
         }
         // Who supplies its pages alone cannot wait for them; nobody can for those of what ends.

@@ -351,6 +351,8 @@ impl Server {
                 vmm.expect_fault_again(thread);
                 return self.not_answered(vmm, (badge, received));
             }
+            // Who made it may flood.
+            Ok(Touched::Forged) => return self.charge(vmm, (badge, received), None),
             Ok(Touched::Fault) => None,
             Err(error) => Some(error),
         };

@@ -153,7 +153,7 @@ impl<'p> Objects<'p> {
     pub(super) fn note_still(&mut self, program: &Program<'p>) {
         let Some((object, report)) = program.report() else { return };
         let all = || self.threads_of(program).filter(|thread| can_stop(thread));
-        if report.state == State::Suspending && all().all(|thread| is_still(program, thread)) {
+        if report.state == State::Suspending && all().all(is_still) {
             object.set_state(State::Suspended);
             self.set_due(object, true);
         }
@@ -226,12 +226,6 @@ fn is_suspended_alone(thread: &Thread<'_>) -> bool {
 
 /// Whether a thread of a program that is to be suspended executes nothing whatever happens but its
 /// resumption: what lets it go on has it come to its next instruction, where nothing is.
-fn is_still(program: &Program<'_>, thread: &Thread<'_>) -> bool {
-    let faulted = program.is_faulted() && program.faulted.get() == thread.number();
-    match thread.stop.get() {
-        Stop::Done => true,
-        Stop::Wanted if thread.paging.get().is_some_and(|wait| wait.waits()) => true,
-        Stop::Wanted => faulted || matches!(thread.state(), Some(State::Faulted | State::TimedOut)),
-        _ => false,
-    }
+fn is_still(thread: &Thread<'_>) -> bool {
+    thread.stop.get().is_wanted() && thread.is_blocked()
 }

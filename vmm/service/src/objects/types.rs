@@ -135,6 +135,9 @@ pub enum Touched {
     /// A pager is to supply it first: the thread with this control block is to be suspended, and
     /// not answered. [`Objects::next_thread`](super::Objects::next_thread) says when it goes on.
     Waits(CPtr),
+    /// The thread waits for a page already, so this is a message that somebody made: it is not
+    /// answered, unless its sender is held.
+    Forged,
     /// It is a fault that cannot be resolved.
     Fault,
 }

@@ -152,6 +152,16 @@ impl Thread<'_> {
         matches!(phase, Some(Phase::WasRefused { .. }))
     }
 
+    /// Whether it executes nothing before it is let go on: it waits for a page, or for the answer
+    /// to a fault.
+    pub fn is_blocked(&self) -> bool {
+        let program = self.program.get().filter(|program| program.is_faulted());
+        let faulted = program.is_some_and(|program| program.faulted.get() == self.number());
+        let waits = self.paging.get().is_some_and(|wait| wait.waits());
+        let alone = matches!(self.state(), Some(State::Faulted | State::TimedOut));
+        self.stop.get() == Stop::Done || waits || faulted || alone
+    }
+
     /// Whether its slot can keep a right to answer.
     pub fn has_slot(&self) -> bool {
         let empty = self.waiting.get().is_none() && self.held.get().is_none();
