@@ -48,6 +48,7 @@
 //! | `turnstiles` | threads that tell when others had their turn; with `sel4`, as what follows |
 //! | `alarm` | a server's clock, by a pacer |
 //! | `server` | `Server` itself: programs made, started and ended |
+//! | `faults` | faults, as the kernel tells them |
 //! | `run` | the loop that receives and answers |
 
 mod accounts;
@@ -58,6 +59,8 @@ mod capabilities;
 mod children;
 mod clones;
 mod controls;
+#[cfg(feature = "sel4")]
+mod faults;
 mod files;
 mod first_thread;
 mod handle;

@@ -15,14 +15,13 @@
 use sel4::{cap, cap_type, AbsoluteCPtr, MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4::faults::{answer_kept, keep_caller, receive, Manager, Received, ThreadFault};
 use vmm::{Access, CPtr, ThreadId, ThreadInfo};
-use vmm_client::objects::{
-    is_refusal, Answer, FaultKind, Malformed, Message, Refusal, MAX_CAPABILITIES,
-};
+use vmm_client::objects::{is_refusal, Answer, Malformed, Message, Refusal, MAX_CAPABILITIES};
 
+use super::faults::told;
 use super::server::Server;
 use super::turnstiles::turnstile_of;
 use super::types::{
-    Act, Arrived, Event, Fault, Incoming, ProgramId, Stopped, Touched, Turnstile, OBJECT_BADGE,
+    Act, Arrived, Event, Incoming, ProgramId, Stopped, Touched, Turnstile, OBJECT_BADGE,
 };
 use crate::arch::{now, read_registers, write_registers};
 use crate::server::exchange::{put_words, set_going, take_words, tell_fault};
@@ -479,25 +478,4 @@ impl Server {
         self.running = self.running.saturating_sub(1);
         self.ended = Some((program, end));
     }
-}
-
-/// What is told of a fault.
-fn told(fault: ThreadFault) -> Fault {
-    let (kind, code) = match fault {
-        ThreadFault::Page(fault) => {
-            let kind = match fault.access {
-                Access::Read => FaultKind::Read,
-                Access::Write => FaultKind::Write,
-                Access::Execute => FaultKind::Execute,
-            };
-            (kind, 0)
-        }
-        ThreadFault::Capability { cptr, .. } => (FaultKind::Capability, cptr),
-        ThreadFault::UnknownSyscall { number, .. } => (FaultKind::SystemCall, number),
-        ThreadFault::Exception { number, .. } => (FaultKind::Exception, number),
-        // Of a kind that this service does not know.
-        _ => (FaultKind::Exception, usize::MAX),
-    };
-    // Its lower half.
-    Fault { kind, code: code as u32, address: fault.address(), instruction: fault.ip() }
 }
