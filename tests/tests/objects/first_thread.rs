@@ -138,6 +138,8 @@ fn a_first_thread_ends_with_its_program() {
         let info = world.ask(maker, Request::Info {}, &[FIRST]);
         assert!(matches!(info, Ok(Answer::Program { gone: true, .. })), "{info:?}");
         granted(&mut world, maker, END, &[FIRST]);
+        // Whoever says that it is another's is answered.
+        granted(&mut world, maker, Request::EndThread { code: 6, own: true }, &[FIRST]);
         let over = Refusal::WrongState { state: expected.0 };
         for request in [SUSPEND, RESUME] {
             world.refused(maker, request, &[FIRST], over);

@@ -296,7 +296,8 @@ messages! {
         0x06b EndThread {
             /// What is told who joins it.
             code: u32,
-            /// Whether it is the one that sends this: then it is not answered.
+            /// Whether it is the one that sends this: then it is not answered, unless it is another
+            /// program's.
             own: bool,
         } [to(Kind::Thread, Rights::DESTROY)]
         /// Reads bytes of a memory object; what is not there yet is zero. Answered with

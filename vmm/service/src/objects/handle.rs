@@ -105,7 +105,11 @@ impl<'p> Objects<'p> {
                 return Outcome { waits, ..Outcome::default() };
             }
         }
-        if matches!(request, Request::EndThread { own: true, .. }) && answered.is_ok() {
+        // Another program's thread has not sent this.
+        let own = given.own[0].is_some_and(
+            |(_, object)| matches!(object.what.get(), What::Thread(of, _) if of == sender.number()),
+        );
+        if own && matches!(request, Request::EndThread { own: true, .. }) && answered.is_ok() {
             return Outcome { ends: true, ..Outcome::default() };
         }
         Outcome { event, act, ..answer(answered) }
