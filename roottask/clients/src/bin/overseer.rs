@@ -268,8 +268,9 @@ fn receive_signals(program: &Program, account: &Account) -> Result {
     Ok(())
 }
 
-/// A250 A252 A253 A254: a program does nothing while it is suspended, with all its threads, and each
-/// of them goes on when it is resumed; its first thread is suspended alone, until nobody holds it.
+/// A250 A252 A253 A254: a program does nothing while it is suspended, with all its threads, and
+/// each of them goes on when it is resumed; its first thread is suspended alone, until nobody holds
+/// it.
 fn suspend_program(
     program: &Program,
     account: &Account,
