@@ -22,7 +22,7 @@ from stress_watch import Watch
 
 SCRIPT = "stress.sh"
 PHASES = ("churn", "share", "cow", "spaces", "large", "fill", "fragment", "compact", "used-up", "threads",
-          "storm", "stacks", "pagers", "clients", "programs", "objects", "slots", "refusals")
+          "storm", "stacks", "own-pagers", "offers", "programs", "clients", "pagers", "objects", "slots", "refusals")
 DESCRIPTION = """\
 Drives the manager through phases chosen by weight from a seed, after a warm-up, and checks the
 contents of memory, the manager's state and, at the end, that everything is as it was at the start.

@@ -158,7 +158,7 @@ boots_below() {
 # A root task needs the clients that it names and no others; the instruction of a client's fault has the
 # name of its function in the copy with symbols, and the copy that travels has none.
 clients_are_those_named() {
-    [[ -z $(clients_of hello) && $(clients_of stress | xargs) == 'busy holder' ]] || return
+    [[ -z $(clients_of hello) && $(clients_of stress | xargs) == 'busy holder starter supplier' ]] || return
     [[ $(clients_of service-demo | wc -l) == 7 ]] || return
     local clients instruction
     clients=$(target_folder debug)/$TARGET/client
@@ -307,6 +307,8 @@ x86_64_lane() {
         --baseline --only-compare
     check "stress, seed 4, x86_64" "$SCRIPTS/stress.sh" --arch "$ARCH" --seed 4 \
         --operations "$STRESS_OPERATIONS" --memory 64M --kernel release
+    check "stress, trees of programs, x86_64" stress_trees --arch "$ARCH" --seed 3 --memory 64M \
+        --kernel release
     c_programs "debug kernel, x86_64" --arch "$ARCH"
     c_programs "release kernel, x86_64" --arch "$ARCH" --release-kernel
     check "bindings refuse a kernel of another architecture" refuses_wrong_kernel

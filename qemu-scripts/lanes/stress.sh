@@ -5,6 +5,8 @@
 # Short stress runs, on the kernels in turn.
 STRESS_SEEDS=(1 2 3)
 STRESS_OPERATIONS=7000
+# Those in which programs start, page for and end each other, which the ones above hardly come to.
+TREE_OPERATIONS=8000
 # One with memory that is cleared beside it, which takes as long as those without it were shortened.
 PACED_OPERATIONS=4000
 
@@ -21,10 +23,27 @@ stress_lane() {
         check "stress, seed $seed, $kernel kernel" "$SCRIPTS/stress.sh" --seed "$seed" \
             --operations "$STRESS_OPERATIONS" --memory 32M --kernel "$kernel"
     done
+    check "stress, trees of programs, release kernel" stress_trees --memory 32M --kernel release
+    check "stress, trees of programs, debug kernel" stress_trees --memory 32M --kernel debug --seed 2
     check "stress with the pacer" "$SCRIPTS/stress.sh" --pacer --seed 1 \
         --operations "$PACED_OPERATIONS" --memory 32M --kernel release
     check "stress, asked to finish while it runs" asked_to_finish
     check "the report of a stress run, in a browser" python3 "$SCRIPTS/report/report_test.py"
+}
+
+# stress_trees [OPTION]: programs that start programs, and pagers; what they count must not be nothing,
+# and two runs of one seed must count the same.
+stress_trees() {
+    local first=$LOGS/trees second=$LOGS/trees-again words word
+    words=(--phases clients,pagers --operations "$TREE_OPERATIONS" "$@")
+    "$SCRIPTS/stress.sh" "${words[@]}" 2>&1 | tee "$first" || return
+    for word in started ended 'looked at' clones revoked threads supplied 'taken back' written refused; do
+        grep -E "^stress: (starter|supplier), .* [1-9][0-9]* $word" "$first" >/dev/null || return
+    done
+    [[ " $* " != *' --seed '* ]] || return 0
+    "$SCRIPTS/stress.sh" "${words[@]}" >"$second" 2>&1 || return
+    diff <(grep -E '^stress: (of trees|starter,|supplier,)' "$first") \
+        <(grep -E '^stress: (of trees|starter,|supplier,)' "$second")
 }
 
 # Ctrl-C before the warm-up is over: the guest remembers it, and still checks what is left behind. The

@@ -10,6 +10,7 @@
 //!   meeting.rs     what lender and borrower agree on
 //!   random.rs      random numbers
 //!   swap.rs        what programs with memory on a disk agree on
+//!   trials.rs      what the programs of stress runs have in common
 //!
 //!   bin/giver.rs   shares memory with its child, gives it quota, clones copy-on-write
 //!   bin/taker.rs   the child: uses this memory, also after the giver has ended
@@ -49,6 +50,8 @@
 //!   bin/flood.rs   floods the service, or computes beside those that do
 //!   bin/holder.rs  has memory objects of all sorts, for stress runs
 //!   bin/busy/      asks for memory in all ways, for stress runs
+//!   bin/starter/   starts programs of its own kind and ends them, for stress runs
+//!   bin/supplier/  has pagers and readers of their pages, for stress runs
 //! ```
 #![no_std]
 
@@ -60,6 +63,7 @@ mod flood;
 mod meeting;
 mod random;
 pub mod swap;
+pub mod trials;
 
 pub use arch::{load, load_instruction, now, set_loaded, undefined_instruction};
 pub use exchange::*;

@@ -71,6 +71,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
 fn run(stress: &mut Stress) -> Outcome {
     warm_up::run(stress)?;
     let start = Balance::take(stress)?;
+    phases::clear_counts();
     stress.begin_run();
     stress.start_pacer()?;
     phases::run(stress)?;
@@ -80,5 +81,6 @@ fn run(stress: &mut Stress) -> Outcome {
     let end = Balance::take(stress)?;
     stress.report_map("end");
     stress.print_summary();
+    phases::print_counts();
     end.compare(&start)
 }

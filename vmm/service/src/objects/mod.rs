@@ -95,7 +95,7 @@ mod types;
 mod waiting;
 
 #[cfg(feature = "sel4")]
-pub use server::{Options, Server};
+pub use server::{Options, Served, Server};
 pub use service::Objects;
 #[cfg(feature = "sel4")]
 pub use turnstiles::MAX_TURNSTILES;

@@ -18,7 +18,7 @@ use vmm::{Access, CPtr, ThreadId, ThreadInfo};
 use vmm_client::objects::{is_refusal, Answer, Malformed, Message, Refusal, MAX_CAPABILITIES};
 
 use super::faults::told;
-use super::server::Server;
+use super::server::{Served, Server};
 use super::turnstiles::turnstile_of;
 use super::types::{
     Act, Arrived, Event, Incoming, ProgramId, Stopped, Touched, Turnstile, OBJECT_BADGE,
@@ -31,22 +31,19 @@ use crate::server::{End, Notice, ServerError};
 const WORDS: usize = vmm_client::protocol::MAX_WORDS + 1;
 
 impl Server {
-    /// Serves until a program ends, and says which and how; `None` when none is left, and all is
-    /// given back that they had.
-    ///
-    /// # Errors
-    /// [`ServerError`]: what the kernel refuses of giving back.
-    pub fn run(&mut self, vmm: &mut Manager) -> Result<Option<(ProgramId, End)>, ServerError> {
+    /// Serves until a program ends, none is left, or it has served so many requests since it was
+    /// made.
+    pub(super) fn serve(&mut self, vmm: &mut Manager, most: u64) -> Result<Served, ServerError> {
         let endpoint: cap::Endpoint = self.endpoint.cap();
         let mut answer: Option<MessageInfo> = None;
         // Something may have ended since: a program that was refused.
         let mut busy = true;
         loop {
-            if self.ended.is_some() || !(busy || self.running != 0) {
+            if let Some(served) = self.served(busy, most) {
                 if let Some(answer) = answer {
                     sel4::with_ipc_buffer_mut(|buffer| sel4::reply(buffer, answer));
                 }
-                return Ok(self.ended.take());
+                return Ok(served);
             }
             self.tell_time(vmm);
             self.expect_foreign(vmm);

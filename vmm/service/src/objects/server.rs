@@ -69,6 +69,18 @@ impl Default for Options {
     }
 }
 
+/// What became of serving for a while.
+#[doc(hidden)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Served {
+    /// A program has ended.
+    Ended(ProgramId, End),
+    /// No program is left, and nothing of those that ended.
+    Nobody,
+    /// As many requests were served as were to be.
+    Paused,
+}
+
 /// A server of programs: the service of objects, and the loop that answers at its endpoint.
 pub struct Server {
     pub(super) endpoint: CPtr,
@@ -252,6 +264,38 @@ impl Server {
             self.answer_waiting(vmm);
         }
         Ok(())
+    }
+
+    /// Serves until a program ends, and says which and how; `None` when none is left, and all is
+    /// given back that they had.
+    ///
+    /// # Errors
+    /// [`ServerError`]: what the kernel refuses of giving back.
+    pub fn run(&mut self, vmm: &mut Manager) -> Result<Option<(ProgramId, End)>, ServerError> {
+        Ok(match self.serve(vmm, u64::MAX)? {
+            Served::Ended(program, end) => Some((program, end)),
+            Served::Nobody | Served::Paused => None,
+        })
+    }
+
+    /// Serves as [`Server::run`] does, but so many requests at the most: for tests that look at
+    /// programs, or end some, in the midst of what they do.
+    ///
+    /// # Errors
+    /// Those of [`Server::run`].
+    #[doc(hidden)]
+    pub fn run_some(&mut self, vmm: &mut Manager, requests: u64) -> Result<Served, ServerError> {
+        self.serve(vmm, self.counts.requests.saturating_add(requests))
+    }
+
+    /// What has come of serving, if it is over: there may be work left, and so many requests were
+    /// to be served at the most.
+    pub(super) fn served(&mut self, busy: bool, most: u64) -> Option<Served> {
+        match self.ended.take() {
+            Some((program, end)) => Some(Served::Ended(program, end)),
+            None if !busy && self.running == 0 => Some(Served::Nobody),
+            None => (self.counts.requests >= most).then_some(Served::Paused),
+        }
     }
 
     /// Ends the server, of which no program is left: [`Server::run`] returned `None`, and none was

@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Client programs: started, killed in the midst of a request, and started again.
-//!
-//! ```text
-//!   client ──request or fault──► our loop ──► Service::handle, Vmm::handle_fault
-//!                                   │
-//!                                   ├─ killed before that, with the answer outstanding
-//!                                   ├─ killed after that, never answered
-//!                                   ├─ answered, and killed before it asks for the rest
-//!                                   └─ another one takes its place, while it is taken apart
-//! ```
-//!
-//! The programs hold the service to what it gave them, share memory, page for each other with a
-//! second thread each, and exhaust their quotas. Who is not killed must come to its end and find
-//! all as it was; who writes where nothing is its own must be ended for that, and who waits for a
-//! page of one that ends, with it.
+//! Programs that start programs of their own kind, which do so too: given memory that is taken
+//! away, looked at when they fault, ended one by one, with the account that pays for them, or all
+//! at once.
 
 use roottask::Outcome;
 
+use super::trees::{session, PRIORITY, STARTER};
 use crate::engine::Stress;
-use crate::host::{service, session};
+
+/// The most rounds of the first, and how many generations there are below it.
+const ROUNDS: usize = 100;
+const DEPTH: usize = 2;
 
 /// A session or two.
 pub fn run(stress: &mut Stress) -> Outcome {
@@ -26,9 +18,8 @@ pub fn run(stress: &mut Stress) -> Outcome {
         if stress.is_over() {
             break;
         }
-        let mut host = service::take(stress)?;
-        session::session(stress, &mut host)?;
-        stress.host = Some(host);
+        let (seed, rounds) = (stress.random.stamp() as usize, stress.random.within(1, ROUNDS));
+        session(stress, &STARTER, &[seed, rounds, DEPTH, PRIORITY.into(), 0, 0, 0])?;
     }
     Ok(())
 }

@@ -16,9 +16,12 @@
 //!   storm/        threads that fault, all at once
 //!   objects.rs    kernel objects and slots
 //!   stacks.rs     stacks that grow to their guards
-//!   pagers/       pages from outside, or never
-//!   clients.rs    programs, killed in mid-request
+//!   own_pagers/   pages from outside, or never: pagers are threads of our own
+//!   offers.rs     programs that offer each other memory, killed in mid-request
 //!   programs.rs   programs that have their objects by capabilities
+//!   trees/        such that start others: served, looked at, ended, for the next two
+//!   clients.rs    programs that start and end programs
+//!   pagers.rs     programs that are pagers, and readers of their pages
 //!   slots.rs      no capability slot left
 //!   all_slots.rs  all capability slots, taken and given back
 //!   refusals.rs   requests that are wrong; quotas
@@ -35,6 +38,8 @@ mod fill;
 mod fragment;
 mod large;
 mod objects;
+mod offers;
+mod own_pagers;
 mod pagers;
 mod programs;
 mod refusals;
@@ -45,6 +50,8 @@ mod stacks;
 mod storm;
 mod table;
 mod threads;
+mod trees;
 
 pub use programs::stretch as stretch_programs;
 pub use table::{names, run, PHASES};
+pub use trees::{clear_counts, print_counts};

@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use roottask::{check, check_eq, Failure, Outcome};
+use roottask::{check, check_eq, Failure, Manager, Outcome};
 use sel4_root_task::debug_print;
 use vmm::{Blame, Blueprint};
 use vmm_service::objects::protocol::{Amounts, Refusal};
@@ -18,6 +18,7 @@ use vmm_service::objects::{NewProgram, Options, ProgramId, Server};
 use vmm_service::server::{End, Notice, ServerError};
 use vmm_service::Error;
 
+use super::trees::counts;
 use crate::engine::Stress;
 use crate::measure::Kind;
 
@@ -30,7 +31,7 @@ const MAX_AGAIN: usize = 3;
 /// What a program has: more than the machine at times.
 const AMOUNTS: Amounts = Amounts([700, 200, 1500, 10, 6, 60, 80]);
 /// More records of a kind than there ever are.
-const RECORDS: usize = 240;
+const RECORDS: usize = 600;
 
 /// Whether a page could not be had that a program touched.
 static SHORT: AtomicBool = AtomicBool::new(false);
@@ -57,7 +58,7 @@ pub fn stretch(stress: &mut Stress) -> Outcome {
 
 /// Takes the server out of the run; makes it at the first time, in the warm-up. The caller puts it
 /// back.
-fn take(stress: &mut Stress) -> Outcome<Box<Server>> {
+pub fn take(stress: &mut Stress) -> Outcome<Box<Server>> {
     if let Some(server) = stress.server.take() {
         return Ok(server);
     }
@@ -69,6 +70,12 @@ fn take(stress: &mut Stress) -> Outcome<Box<Server>> {
     let mut server = Box::new(Server::new(&mut stress.vmm, endpoint, Amounts::MAX, options)?);
     for priority in PRIORITIES {
         server.prepare(&mut stress.vmm, priority, 1)?;
+    }
+    // One of each, and more as long as there can be any: then it takes no more for itself.
+    for programs in 0..2 {
+        for lower in 0..counts::PRIORITIES {
+            server.prepare(&mut stress.vmm, counts::PRIORITY - lower, programs)?;
+        }
     }
     server.stretch(&mut stress.vmm, RECORDS)?;
     Ok(server)
@@ -116,9 +123,21 @@ fn start(
     priority: u8,
 ) -> Outcome<Option<(ProgramId, u8)>> {
     let new = NewProgram::new("holder", HOLDER, AMOUNTS);
+    let made = attempt(stress, |vmm| server.create(vmm, &new))?;
+    let Some((program, start)) = made else { return Ok(None) };
+    let argument = (stress.random.stamp() as usize) << 8 | stress.random.size(200);
+    server.start(&mut stress.vmm, &start, (priority, argument))?;
+    Ok(Some((program, priority)))
+}
+
+/// Does what makes a program, unless memory is short.
+pub fn attempt<T>(
+    stress: &mut Stress,
+    request: impl FnOnce(&mut Manager) -> Result<T, ServerError>,
+) -> Outcome<Option<T>> {
     let mut failed = None;
     let made = stress.attempt(Kind::CreateProgram, |vmm| {
-        server.create(vmm, &new).map_err(|error| match error {
+        request(vmm).map_err(|error| match error {
             ServerError::Service(Error::Manager(error)) => error,
             // What the service is short of, the manager is.
             ServerError::Service(Error::Refused(Refusal::OutOfMemory {})) => {
@@ -130,13 +149,7 @@ fn start(
             }
         })
     })?;
-    if let Some(error) = failed {
-        return Err(Failure::Server(error));
-    }
-    let Some((program, start)) = made else { return Ok(None) };
-    let argument = (stress.random.stamp() as usize) << 8 | stress.random.size(200);
-    server.start(&mut stress.vmm, &start, (priority, argument))?;
-    Ok(Some((program, priority)))
+    failed.map_or(Ok(made), |error| Err(Failure::Server(error)))
 }
 
 /// Serves until one ends.
@@ -157,6 +170,9 @@ fn serve(stress: &mut Stress, server: &mut Server) -> Outcome<Option<(ProgramId,
 /// Prints what a program says: what is not as it must be; and a fault that is not for want of
 /// memory.
 fn tell(notice: &Notice<'_>) {
+    if counts::tell(notice) {
+        return;
+    }
     match notice {
         Notice::Fault(fault) if fault.error.is_some_and(|it| it.blame() == Blame::Resource) => {
             SHORT.store(true, Relaxed);

@@ -4,8 +4,8 @@
 use roottask::Outcome;
 
 use super::{
-    churn, clients, compact, cow, fill, fragment, large, objects, pagers, programs, refusals,
-    share, slots, spaces, stacks, storm, threads,
+    churn, clients, compact, cow, fill, fragment, large, objects, offers, own_pagers, pagers,
+    programs, refusals, share, slots, spaces, stacks, storm, threads,
 };
 use crate::engine::Stress;
 
@@ -20,7 +20,7 @@ pub struct Phase {
 }
 
 /// All of them.
-pub const PHASES: [Phase; 18] = [
+pub const PHASES: [Phase; 20] = [
     Phase { name: "churn", weight: 20, run: churn::run },
     Phase { name: "share", weight: 10, run: share::run },
     Phase { name: "cow", weight: 10, run: cow::run },
@@ -33,9 +33,11 @@ pub const PHASES: [Phase; 18] = [
     Phase { name: "threads", weight: 6, run: threads::run },
     Phase { name: "storm", weight: 6, run: storm::run },
     Phase { name: "stacks", weight: 4, run: stacks::run },
-    Phase { name: "pagers", weight: 4, run: pagers::run },
-    Phase { name: "clients", weight: 4, run: clients::run },
+    Phase { name: "own-pagers", weight: 4, run: own_pagers::run },
+    Phase { name: "offers", weight: 4, run: offers::run },
     Phase { name: "programs", weight: 4, run: programs::run },
+    Phase { name: "clients", weight: 2, run: clients::run },
+    Phase { name: "pagers", weight: 2, run: pagers::run },
     Phase { name: "objects", weight: 8, run: objects::run },
     Phase { name: "slots", weight: 1, run: slots::run },
     Phase { name: "refusals", weight: 3, run: refusals::run },
