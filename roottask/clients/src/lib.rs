@@ -37,6 +37,8 @@
 //!   bin/storm/     sends random messages, with capabilities right and wrong
 //!   bin/warden.rs  ends programs that do not end by themselves
 //!   bin/runner.rs  is such a program
+//!   bin/arbiter.rs  starts pagers and programs that do what they should not, and ends them
+//!   bin/ladder.rs  starts programs of all priorities
 //!   bin/shaper.rs  gives parts of mappings other rights, reserves addresses, clones much
 //!   bin/witness.rs  uses its guarantee while others do what they can
 //!   bin/scatterer.rs  takes all pages of its account, and scatters them

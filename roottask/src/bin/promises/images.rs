@@ -28,3 +28,7 @@ pub static WARDEN: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/warden"
 pub static RUNNER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/runner"));
 /// Ends at once.
 pub static BRIEF: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/brief"));
+/// Starts hostile pagers and programs without end, and ends them.
+pub static ARBITER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/arbiter"));
+/// Starts programs of all priorities.
+pub static LADDER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/ladder"));

@@ -7,6 +7,7 @@
 //!   storm.rs    random messages, right and wrong
 //!   guarantees.rs  guarantees that add up to all there is, and a program that scatters its own
 //!   ends.rs     what has ended is gone, beside a program that computes
+//!   hostile.rs  pagers and programs that do what they should not
 //!   numbers.rs  numbers that are used up
 //!   copies.rs   capabilities wherever programs put them
 //!   floods.rs   programs that flood the service beside others
@@ -22,6 +23,7 @@ mod copies;
 mod ends;
 mod floods;
 mod guarantees;
+mod hostile;
 mod images;
 mod numbers;
 mod shapes;
@@ -54,7 +56,7 @@ fn all(vmm: &Manager) -> Amounts {
 type Run = fn(&mut World, usize) -> Outcome;
 
 /// The parts: their names, what they do, and how much where nothing is said.
-const PARTS: [(&str, Run, usize); 8] = [
+const PARTS: [(&str, Run, usize); 9] = [
     ("guarantees", guarantees::run, 2),
     ("storm", storm::run, 10_000),
     ("shapes", shapes::run, 3),
@@ -62,6 +64,7 @@ const PARTS: [(&str, Run, usize); 8] = [
     ("copies", copies::run, 2),
     ("waits", waits::run, 10),
     ("ends", ends::run, 2),
+    ("hostile", hostile::run, 2),
     ("floods", floods::run, 40),
 ];
 

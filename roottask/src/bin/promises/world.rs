@@ -110,7 +110,7 @@ pub fn ticks(work: impl FnOnce() -> vmm::Result) -> vmm::Result<u64> {
     Ok(now() - begun)
 }
 
-/// Prints what the server tells; of lines that are all the same, some.
+/// Prints what the server tells; of what is all the same, some or nothing.
 fn tell(notice: &Notice<'_>) {
     static LINES: AtomicU32 = AtomicU32::new(0);
     match notice {
@@ -119,6 +119,8 @@ fn tell(notice: &Notice<'_>) {
                 debug_print!("  {notice}");
             }
         }
+        // Of which there are hundreds.
+        Notice::Ended { name: "rung", .. } => {}
         _ => debug_print!("  {notice}"),
     }
 }

@@ -226,8 +226,9 @@ impl Server {
         priority: u8,
         programs: usize,
     ) -> Result<(), ServerError> {
+        let started = |priority| self.objects.started_with(priority);
         // One for the end of those that ended.
-        self.turnstiles.prepare(vmm, self.endpoint, (priority, programs + 1))
+        self.turnstiles.prepare(vmm, self.endpoint, (priority, programs + 1), started)
     }
 
     /// Lets a program's thread run, with this argument and a priority below the server's: so an

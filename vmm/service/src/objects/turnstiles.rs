@@ -7,7 +7,9 @@
 //!   server: came ◄── call ── thread: runs again ◄───────────────────────────────┘
 //! ```
 //!
-//! It runs only when it was sent. When nobody else is ready it comes at once.
+//! It runs only when it was sent. When nobody else is ready it comes at once. There are so many at
+//! the most; where a further priority is to have one, it is one that a priority without programs
+//! had.
 //!
 //! Each program that is held has one of its own: so it goes on as if its own thread had yielded. If
 //! two had one, the second, held while that is on its way, would go on before others had their
@@ -22,8 +24,8 @@ use super::service::OWN_BADGES;
 use super::types::{Turnstile, OBJECT_BADGE};
 use crate::server::ServerError;
 
-/// The most turnstiles of a server, and so the most priorities that its programs have. Where more
-/// programs are held at a time, some share one.
+/// The most turnstiles of a server, and so the most priorities that its programs have at a time.
+/// Where more programs are held at a time, some share one.
 pub const MAX_TURNSTILES: usize = 32;
 
 /// The first badge of a turnstile's: those of objects, and of the service's own threads, are lower.
@@ -59,7 +61,9 @@ impl Turnstiles {
     }
 
     /// Makes turnstiles until there are `count` of a priority, or no more can be: each a thread
-    /// with two pages, which is on its way.
+    /// with two pages, which is on its way. `started` says how many programs of a priority there
+    /// are: of one with none they can be had, and where this one has none at all, of one that has
+    /// several.
     ///
     /// # Errors
     /// [`ServerError::TooManyPriorities`] when there is none of this priority; what the manager
@@ -69,19 +73,53 @@ impl Turnstiles {
         vmm: &mut Manager,
         endpoint: CPtr,
         (priority, count): (u8, usize),
+        started: impl Fn(u8) -> usize,
     ) -> Result<(), ServerError> {
-        let mut all = self.0.iter().flatten().filter(|entry| entry.priority == priority).count();
+        let mut all = self.count(priority);
         while all < count {
-            let Some(index) = self.0.iter().position(Option::is_none) else {
-                return match all {
-                    0 => Err(ServerError::TooManyPriorities { most: MAX_TURNSTILES }),
-                    _ => Ok(()),
-                };
-            };
-            self.0[index] = Some(make(vmm, endpoint, (priority, FIRST_BADGE + index))?);
+            match self.0.iter().position(Option::is_none) {
+                Some(index) => {
+                    self.0[index] = Some(make(vmm, endpoint, (priority, FIRST_BADGE + index))?);
+                }
+                None => match self.spare(priority, all == 0, &started) {
+                    Some(entry) => {
+                        let authority = sel4::init_thread::slot::TCB.cap();
+                        let priority = sel4::Word::from(priority);
+                        entry.thread.tcb().tcb_set_sched_params(authority, priority, priority)?;
+                        entry.priority = priority as u8;
+                    }
+                    None if all == 0 => {
+                        return Err(ServerError::TooManyPriorities { most: MAX_TURNSTILES });
+                    }
+                    None => return Ok(()),
+                },
+            }
             all += 1;
         }
         Ok(())
+    }
+
+    /// How many there are of a priority.
+    fn count(&self, priority: u8) -> usize {
+        self.0.iter().flatten().filter(|entry| entry.priority == priority).count()
+    }
+
+    /// One that waits, so that nobody is held by it, and that another priority can do without: as
+    /// it has no programs, or, where one is `needed`, others of these.
+    fn spare(
+        &mut self,
+        priority: u8,
+        needed: bool,
+        started: impl Fn(u8) -> usize,
+    ) -> Option<&mut Entry> {
+        let idle = |entry: &Entry| started(entry.priority) == 0;
+        let many = |entry: &Entry| needed && self.count(entry.priority) > 1;
+        let find = |can: &dyn Fn(&Entry) -> bool| {
+            let is = |entry: &Entry| entry.waits && entry.priority != priority && can(entry);
+            self.0.iter().position(|place| place.as_ref().is_some_and(is))
+        };
+        let index = find(&idle).or_else(|| find(&many))?;
+        self.0[index].as_mut()
     }
 
     /// One of a priority that waits; if none does, one that is on its way.
