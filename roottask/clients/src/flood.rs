@@ -8,6 +8,9 @@ pub const OWN_GAP: u64 = 1 << 10;
 /// The priority of programs and threads that count for ever: that of all programs beside them.
 pub const COUNTER_PRIORITY: u8 = 100;
 
+/// Milliseconds of a sleep that is measured.
+pub const NAP_MS: u32 = 5;
+
 /// What a program does again and again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -44,11 +47,25 @@ pub enum Flood {
     Think,
     /// Faults of a thread that waits for a page, without waiting for an answer.
     ForgedWaiting,
+    /// A thread suspended and resumed.
+    Suspend,
+    /// The registers of a thread read and written.
+    Registers,
+    /// A notification bound to a thread, and unbound.
+    Bind,
+    /// Pages supplied as their pager, touched, and taken back.
+    Pages,
+    /// Sleeps of a millisecond, of several threads.
+    Sleep,
+    /// Sleeps that are measured.
+    Nap,
+    /// Limits set for how long another waits for pages.
+    Limit,
 }
 
 impl Flood {
     /// All of them, by their numbers.
-    pub const ALL: [Flood; 16] = [
+    pub const ALL: [Flood; 23] = [
         Flood::Compute,
         Flood::Null,
         Flood::Map,
@@ -65,12 +82,22 @@ impl Flood {
         Flood::Clone,
         Flood::Think,
         Flood::ForgedWaiting,
+        Flood::Suspend,
+        Flood::Registers,
+        Flood::Bind,
+        Flood::Pages,
+        Flood::Sleep,
+        Flood::Nap,
+        Flood::Limit,
     ];
 
     /// The argument of a program that does it for as many millions of ticks; 0: for ever.
     pub const fn argument(self, millions: usize) -> usize {
         self as usize | millions << 8
     }
+
+    /// What one that naps exits with where no sleep was too long: one more for each 1024 ticks.
+    pub const MIN_NAP: u32 = 1 << 16;
 
     /// What an argument says: what to do, and for how many ticks.
     pub fn of(argument: usize) -> (Flood, u64) {

@@ -69,6 +69,6 @@ pub mod trials;
 
 pub use arch::{load, load_instruction, now, set_loaded, undefined_instruction};
 pub use exchange::*;
-pub use flood::{Flood, COUNTER_PRIORITY, OWN_GAP};
+pub use flood::{Flood, COUNTER_PRIORITY, NAP_MS, OWN_GAP};
 pub use meeting::{meeting, LENT_PAGES, MEETING_SLOT};
 pub use random::Random;

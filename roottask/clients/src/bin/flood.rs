@@ -5,13 +5,16 @@
 #![no_main]
 
 use sel4::{cap, MessageInfo, MessageInfoBuilder, Word};
-use vmm_client::handles::{take_slot, AccountInfo, Handle, Memory, Object, Program, Result};
+use vmm_client::handles::{
+    take_slot, AccountInfo, Child, Handle, JoinHandle, Mapping, Memory, Object, PagedMemory,
+    Program, Result,
+};
 use vmm_client::objects::{
-    Amounts, ProgramOptions, Resource, Rights, ACCOUNT_SLOT, FIRST_FREE_SLOT, PAGE_BYTES,
-    PROGRAM_SLOT,
+    Amounts, FaultPolicy, ProgramOptions, Resource, Rights, State, Supply, ACCOUNT_SLOT,
+    FIRST_FREE_SLOT, MAX_SUPPLY, PAGE_BYTES, PROGRAM_SLOT,
 };
 use vmm_client::{program, tell};
-use vmm_clients::{now, Flood, COUNTER_PRIORITY, OWN_GAP};
+use vmm_clients::{load, now, Flood, COUNTER_PRIORITY, NAP_MS, OWN_GAP};
 
 program!(main);
 
@@ -25,6 +28,12 @@ const HALF: u32 = MANY / 2;
 const SLICE: u64 = 10_000_000;
 /// What a program may have that it starts.
 const STARTED: Amounts = Amounts([60, 40, 150, 10, 3, 16, 32]);
+/// Ticks of a millisecond, where instructions are counted.
+const TICKS_PER_MS: u64 = 1_000_000;
+/// Threads that sleep beside the first.
+const SLEEPERS: usize = 6;
+/// Where nothing is.
+const NOWHERE: usize = 0x10;
 /// The slot of the fault endpoint, in the root of its CSpace, which has 2^4 slots.
 const FAULTS: Word = 1 << (Word::BITS - 4);
 /// That of its second thread.
@@ -44,6 +53,9 @@ fn main(program: &Program, argument: usize) -> Result {
     if flood == Flood::Compute {
         program.exit(compute(until))
     }
+    if flood == Flood::Nap {
+        program.exit(nap(program, until)?)
+    }
     if flood == Flood::Start {
         // The file of what is started is in the first slot.
         assert_eq!(take_slot()?, FIRST_FREE_SLOT);
@@ -54,6 +66,14 @@ fn main(program: &Program, argument: usize) -> Result {
         _ => 0,
     };
     let mut times = 0;
+    if flood as u8 >= Flood::Suspend as u8 {
+        let kept = Kept::new(program, flood)?;
+        while now() < until {
+            kept.once(flood)?;
+            times += 1;
+        }
+        program.exit(times)
+    }
     while now() < until {
         match awaited {
             0 => once(program, &memory, flood)?,
@@ -64,10 +84,106 @@ fn main(program: &Program, argument: usize) -> Result {
     program.exit(times)
 }
 
+/// Sleeps and measures that, as long as it is told; by how many ticks one was too long at the most.
+fn nap(program: &Program, until: u64) -> Result<u32> {
+    let least = u64::from(NAP_MS) * TICKS_PER_MS;
+    let mut longest = 0;
+    while now() < until {
+        let begun = now();
+        program.sleep(NAP_MS)?;
+        let slept = now() - begun;
+        assert!(slept >= least, "{slept} of {least}");
+        longest = longest.max(slept - least);
+    }
+    // In kibiticks, so that it is no exit code of a panic.
+    Ok((longest >> 10).min(u64::from(u32::MAX >> 10)) as u32 + Flood::MIN_NAP)
+}
+
+/// What it has for floods about threads, pages and time.
+struct Kept {
+    /// A thread that never runs beside it, and one that a fault has suspended.
+    endless: JoinHandle<()>,
+    faulted: JoinHandle<usize>,
+    told: u32,
+    /// Memory whose pages it supplies, where it is mapped, and pages for that.
+    paged: PagedMemory,
+    shown: Mapping,
+    store: Memory,
+    /// A program that never runs, where it has a file for one.
+    child: Option<Child>,
+}
+
+impl Kept {
+    fn new(program: &Program, flood: Flood) -> Result<Kept> {
+        let account = program.account();
+        if flood == Flood::Sleep {
+            for _ in 0..SLEEPERS {
+                let _for_ever = program.spawn(1, COUNTER_PRIORITY, || loop {
+                    let _ = Program::THIS.sleep(1);
+                })?;
+            }
+        }
+        let endless = program.spawn(1, 1, || loop {
+            sel4::r#yield();
+        })?;
+        let (_notification, told) = account.create_notification()?;
+        let policy = FaultPolicy::Suspend;
+        let faulted = program.spawn_with(1, COUNTER_PRIORITY, policy, || load(NOWHERE))?;
+        assert_eq!(faulted.thread().wait(told)?.state, State::Faulted);
+        let paged = account.create_paged(MAX_SUPPLY, MAX_SUPPLY)?;
+        let memory = paged.to_map(Rights::READ_WRITE, &account)?;
+        let shown = program.space().map(&memory, Rights::READ_WRITE, &account)?;
+        let store = account.create_memory(MAX_SUPPLY)?;
+        let child = match flood {
+            Flood::Limit => {
+                let options = ProgramOptions::empty();
+                Some(account.create_program("limited", STARTED, options)?.0)
+            }
+            _ => None,
+        };
+        Ok(Kept { endless, faulted, told, paged, shown, store, child })
+    }
+
+    fn once(&self, flood: Flood) -> Result {
+        match flood {
+            Flood::Suspend => {
+                self.endless.thread().suspend()?;
+                self.endless.thread().resume()?;
+            }
+            Flood::Registers => {
+                let registers = self.faulted.thread().registers()?;
+                self.faulted.thread().set_registers(registers)?;
+            }
+            Flood::Bind => {
+                self.endless.thread().bind(self.told)?;
+                self.endless.thread().unbind()?;
+            }
+            Flood::Pages => self.page()?,
+            Flood::Sleep => Program::THIS.sleep(1)?,
+            _ => {
+                self.child.iter().try_for_each(|child| child.limit_waits(1000))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Supplies all pages, writes to each, and takes them back.
+    fn page(&self) -> Result {
+        let all = (0, MAX_SUPPLY);
+        let _ = self.paged.supply(all, (&self.store, 0), Supply::Give, true)?;
+        for page in 0..MAX_SUPPLY as usize {
+            let word = (self.shown.address() + page * PAGE_BYTES) as *mut usize;
+            // SAFETY: it is mapped, and nobody else's.
+            unsafe { word.write_volatile(page) };
+        }
+        assert_eq!(self.paged.take_back(all, (&self.store, 0))?, (1 << MAX_SUPPLY) - 1);
+        Ok(())
+    }
+}
+
 fn once(program: &Program, memory: &Memory, flood: Flood) -> Result {
     let (account, space) = (program.account(), program.space());
     match flood {
-        Flood::Compute | Flood::ForgedWaiting => {}
         Flood::Null => drop(memory.info()?),
         Flood::Map => space.map(memory, Rights::READ_WRITE, &account)?.unmap()?,
         Flood::Faults => {
@@ -124,6 +240,8 @@ fn once(program: &Program, memory: &Memory, flood: Flood) -> Result {
         Flood::ForgedSent => cap::Endpoint::from_bits(FAULTS).send(forged()),
         Flood::Sent => cap::Endpoint::from_bits(PROGRAM_SLOT as Word).send(nothing()),
         Flood::Stray => cap::Endpoint::from_bits(ACCOUNT_SLOT as Word).send(nothing()),
+        // Those that compute or nap are not here, and of others there is more to be kept.
+        _ => {}
     }
     Ok(())
 }

@@ -17,8 +17,8 @@ const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200]);
 const MANY: Amounts = Amounts([6000, 160, 12_500, 40, 16, 100, 200]);
 
 /// What the program does, by the number that it knows that by; and how that is called here.
-type Flood = (usize, &'static str);
-const COMPUTE: Flood = (0, "computing");
+pub type Flood = (usize, &'static str);
+pub const COMPUTE: Flood = (0, "computing");
 const NULL: Flood = (1, "null requests");
 const MAP: Flood = (2, "mapping and unmapping");
 const FAULTS: Flood = (3, "faults");
@@ -32,11 +32,15 @@ const END: Flood = (10, "the end of many pages");
 const SPAWN: Flood = (11, "threads made and ended");
 const CLONE: Flood = (13, "rights changed, clones made");
 const THINK: Flood = (14, "computing, then null requests");
+const SUSPEND: Flood = (16, "a thread suspended and resumed");
+const REGISTERS: Flood = (17, "a thread's registers");
+const BIND: Flood = (18, "a notification bound, unbound");
+const PAGES: Flood = (19, "pages supplied and taken back");
 const START: Flood = (12, "programs started and ended");
 const FORGED_WAITING: Flood = (15, "forged faults of a thread that waits for a page");
 
 /// The rows of the table: what others do beside the one that computes, and with which priority.
-const ROWS: [&[(Flood, u8)]; 19] = [
+const ROWS: [&[(Flood, u8)]; 23] = [
     &[(NULL, PRIORITY)],
     &[(MAP, PRIORITY)],
     &[(FAULTS, PRIORITY)],
@@ -52,6 +56,10 @@ const ROWS: [&[(Flood, u8)]; 19] = [
     &[(START, PRIORITY)],
     &[(CLONE, PRIORITY)],
     &[(THINK, PRIORITY)],
+    &[(SUSPEND, PRIORITY)],
+    &[(REGISTERS, PRIORITY)],
+    &[(BIND, PRIORITY)],
+    &[(PAGES, PRIORITY)],
     &[(NULL, PRIORITY), (LARGE, PRIORITY)],
     &[(THINK, PRIORITY), (NULL, PRIORITY)],
     &[(FAULTS, PRIORITY), (COMPUTE, PRIORITY)],
@@ -63,13 +71,13 @@ const CLEAR: usize = 28 << 20;
 /// The most programs beside the one that computes.
 const MAX_OTHERS: usize = 2;
 /// Instructions of a time slice: 10^6 last a millisecond.
-const SLICE: u64 =
+pub const SLICE: u64 =
     (sel4_cfg_usize!(TIME_SLICE) * sel4_cfg_usize!(TIMER_TICK_MS) * 1_000_000) as u64;
 /// The most instructions of a gap beside slices of others.
-const MAX_GAP: u64 = 600_000;
+pub const MAX_GAP: u64 = 600_000;
 /// Of what it gets beside others that compute, the part that it gets beside those that flood, in
 /// hundredths.
-const MIN_SHARE: u32 = 40;
+pub const MIN_SHARE: u32 = 40;
 /// Of the processor, what it gets beside one of a lower priority, in thousandths.
 const ALONE: u32 = 990;
 
@@ -174,7 +182,7 @@ fn flood(world: &mut World, programs: usize, millions: usize) -> Outcome<[u32; 2
 }
 
 /// Makes a program that floods or computes for `millions` of instructions, and lets it run.
-fn begin(
+pub fn begin(
     world: &mut World,
     (number, name): Flood,
     (priority, millions): (u8, usize),

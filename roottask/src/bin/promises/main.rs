@@ -11,6 +11,7 @@
 //!   numbers.rs  numbers that are used up
 //!   copies.rs   capabilities wherever programs put them
 //!   floods.rs   programs that flood the service beside others
+//!   time.rs     programs that sleep, and those that would disturb them
 //!   shapes.rs   parts of mappings, reservations, large clones; what pieces cost
 //!   waits.rs    requests that wait until memory comes back
 //! ```
@@ -28,6 +29,7 @@ mod images;
 mod numbers;
 mod shapes;
 mod storm;
+mod time;
 mod waits;
 mod world;
 
@@ -56,7 +58,7 @@ fn all(vmm: &Manager) -> Amounts {
 type Run = fn(&mut World, usize) -> Outcome;
 
 /// The parts: their names, what they do, and how much where nothing is said.
-const PARTS: [(&str, Run, usize); 9] = [
+const PARTS: [(&str, Run, usize); 10] = [
     ("guarantees", guarantees::run, 2),
     ("storm", storm::run, 10_000),
     ("shapes", shapes::run, 3),
@@ -66,6 +68,8 @@ const PARTS: [(&str, Run, usize); 9] = [
     ("ends", ends::run, 2),
     ("hostile", hostile::run, 2),
     ("floods", floods::run, 40),
+    // From here on the server has a clock.
+    ("time", time::run, 200),
 ];
 
 #[root_task]

@@ -77,6 +77,7 @@ impl Server {
         badge: usize,
     ) -> Result<Option<MessageInfo>, ServerError> {
         let received = now();
+        self.see_time();
         if let Some(turnstile) = turnstile_of(badge) {
             self.come_round(vmm, turnstile, received)?;
             return Ok(None);

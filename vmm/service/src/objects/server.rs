@@ -289,6 +289,14 @@ impl Server {
         self.serve(vmm, self.counts.requests.saturating_add(requests))
     }
 
+    /// Has the service know how late it is when it serves a message: it may have waited for that
+    /// long. No kernel call.
+    pub(super) fn see_time(&mut self) {
+        if let Some(now) = self.alarm.as_mut().and_then(Alarm::now) {
+            self.objects.set_time(now);
+        }
+    }
+
     /// What has come of serving, if it is over: there may be work left, and so many requests were
     /// to be served at the most.
     pub(super) fn served(&mut self, busy: bool, most: u64) -> Option<Served> {
