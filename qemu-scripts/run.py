@@ -23,7 +23,8 @@ MAX_ARGUMENTS = 4096
 # What roottask/src/clients.rs looks for.
 MAX_CLIENTS = 16
 # What roottask/src/devices.rs takes.
-DEVICE = r"ports=(0x[0-9a-f]+|[0-9]+)-(0x[0-9a-f]+|[0-9]+)|irq=[0-9]+|physical|ide"
+NUMBER = r"(0x[0-9a-f]+|[0-9]+)"
+DEVICE = rf"ports={NUMBER}-{NUMBER}|irq=[0-9]+|memory={NUMBER}:{NUMBER}|physical|ide"
 DESCRIPTION = """\
 Builds what is out of date, boots PROGRAM as seL4's root task in QEMU, prints what it writes
 to the serial line, and exits with 0 if it reported success. PROGRAM is one of those below, or the
@@ -52,9 +53,9 @@ def make_parser():
         help="a client program (ELF) that PROGRAM, serve-files if none is named, starts as init with ARGUMENTS; "
              "of several, init finds the others as memory by their names' first 12 bytes")
     add("--device", metavar="DEVICE", action="append", default=[], dest="devices",
-        type=options.matching(DEVICE, "a device", "ports=0x1f0-0x1f7, irq=14, physical, ide"),
-        help="what of the machine init may use: ports=FIRST-LAST, irq=LINE, physical (memory at physical "
-             "addresses, and those of pages), or ide (the first channel of the IDE controller)")
+        type=options.matching(DEVICE, "a device", "ports=0x1f0-0x1f7, irq=14, memory=0xb8000:4096, physical, ide"),
+        help="what of the machine init may use: ports=FIRST-LAST, irq=LINE, memory=ADDRESS:BYTES (a memory "
+             "object there, not cached), physical (memory at any, and the addresses of pages), or ide (the first channel of the IDE controller)")
     add("--disk", metavar="FILE", help="an image, raw, that is the machine's first IDE disk; it is written to")
     add("--release-kernel", dest="kernel", action="store_const", const="release", default="debug",
         help="the kernel without debug output and checks (default: the debug kernel)")

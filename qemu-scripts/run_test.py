@@ -152,6 +152,7 @@ class CommandLineTest(ScriptTest):
             (["hello", "--timeout", "0"], "--timeout: 0 is too small: it takes"),
             (["hello", "--arch=arm"], "--arch: not an architecture: 'arm': it is one of ia32, x86_64"),
             (["hello", "--device", "parallel"], "--device: not a device: 'parallel': such as ports=0x1f0-0x1f7, irq=14"),
+            (["hello", "--device", "memory=0xb8000"], "--device: not a device: 'memory=0xb8000': such as ports="),
             (["hello", "--device"], "--device wants a value: DEVICE"),
             (["hello", "--disk", "/nonexistent"], "--disk: no file /nonexistent"),
             (["/nonexistent"], "cannot read /nonexistent"),

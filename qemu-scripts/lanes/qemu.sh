@@ -192,13 +192,29 @@ devices_are_refused() {
     local words device said log=$LOGS/devices
     exits_with 2 "$SCRIPTS/run.sh" swap-demo --device parallel || return
     exits_with 2 "$SCRIPTS/run.sh" swap-demo --disk /no/such/file || return
-    for words in 'ports=0x1f7-0x1f0:ports 0x1f7 to 0x1f0 are none' 'ports=0-65536:device 1 has no number' \
-        'irq=2:no interrupt line 2' 'irq=16:no interrupt line 16' 'ide:there is no disk to drive: no disk answers'; do
-        device=${words%%:*} said=${words#*:}
+    for words in 'ports=0x1f7-0x1f0|ports 0x1f7 to 0x1f0 are none' 'ports=0-65536|device 1 has no number' \
+        'irq=2|no interrupt line 2' 'irq=16|no interrupt line 16' \
+        'memory=0xb8001:4096|no memory of 4096 bytes at 0xb8001' 'memory=0xb8000:0|no memory of 0 bytes' \
+        'memory=0xb8000:266240|no memory of 266240 bytes' 'memory=0xffffffff00000000:8192|no memory of 8192 bytes' \
+        'ide|there is no disk to drive: no disk answers'; do
+        device=${words%%|*} said=${words#*|}
         exits_with 1 "$SCRIPTS/run.sh" swap-demo --device "$device" -- for-ever first=0 places=1 most=64 pool=64 keeps=64 >"$log" || return
         cat "$log"
         grep -F "$said" "$log" >/dev/null || return
     done
+}
+
+# Memory of a device by the command line: the screen, which is what is mapped; memory of the machine's,
+# which is somebody's, is refused when it is mapped.
+device_memory() {
+    local worker log=$LOGS/device
+    worker=$(target_folder debug)/$TARGET/client/stripped/worker
+    "$SCRIPTS/run.sh" --client "$worker" --device memory=0xb8000:0x2000 "$@" -- device mem-b8000 >"$log" 2>&1 || return
+    cat "$log"
+    grep -F 'worker: mem-b8000 has 2 pages, and shows 0x1f211f48' "$log" >/dev/null || return
+    exits_with 1 "$SCRIPTS/run.sh" --client "$worker" --device memory=0x100000:0x1000 "$@" -- device mem-100000 >"$log" 2>&1 || return
+    cat "$log"
+    grep -F 'worker: failed: Map of' "$log" >/dev/null
 }
 
 # guest_tests KERNEL [OPTION]: each test in the guest counts, and its closing line must agree.
@@ -254,6 +270,7 @@ qemu_lane() {
     check "clients of a root task, with their names" clients_are_those_named
     check "clients that the command line names" clients_by_command_line
     check "devices that are none are refused" devices_are_refused
+    check "devices whose memory init maps" device_memory
     check "arguments reach the guest whole" arguments_are_whole
     check "READING.md shows what dump-demo prints" reading_shows_dump_demo
     check "debugger, stopped in a client's space" debugger_in_a_client

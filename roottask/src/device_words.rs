@@ -5,6 +5,9 @@ use core::fmt;
 
 /// The most capabilities to devices.
 pub const MAX_DEVICES: usize = 16;
+/// Bytes of a page, and the most pages of a memory object at a physical address.
+const PAGE_BYTES: u64 = 4096;
+const MAX_MEMORY_PAGES: u64 = 64;
 /// Lines of the two 8259s. The first is the pacer's timer, the third leads to the second of them.
 const LAST_LINE: u8 = 15;
 const CASCADE: u8 = 2;
@@ -34,6 +37,13 @@ pub enum DeviceError {
         /// The line.
         line: u8,
     },
+    /// No memory object can be at this physical address, or have as many bytes.
+    NoMemory {
+        /// The address.
+        address: u64,
+        /// The bytes.
+        bytes: u64,
+    },
     /// The machine has no IDE controller that is a bus master.
     NoController,
     /// There are too many.
@@ -44,7 +54,11 @@ impl fmt::Display for DeviceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             DeviceError::Unknown { word } => {
-                write!(f, "device {word} is none of ports=FIRST-LAST, irq=LINE, physical, ide")
+                write!(
+                    f,
+                    "device {word} is none of ports=FIRST-LAST, irq=LINE, memory=ADDRESS:BYTES, \
+                     physical, ide"
+                )
             }
             DeviceError::NoNumber { word } => write!(f, "device {word} has no number that can be"),
             DeviceError::Backwards { first, last } => {
@@ -52,6 +66,13 @@ impl fmt::Display for DeviceError {
             }
             DeviceError::NoLine { line } => {
                 write!(f, "no interrupt line {line}: there are 0 to {LAST_LINE} without {CASCADE}")
+            }
+            DeviceError::NoMemory { address, bytes } => {
+                write!(
+                    f,
+                    "no memory of {bytes} bytes at {address:#x}: it is 1 to {MAX_MEMORY_PAGES} \
+                     whole pages of {PAGE_BYTES} that the machine can address"
+                )
             }
             DeviceError::NoController => {
                 f.write_str("no IDE controller that is a bus master at the ports of an AT")
@@ -68,6 +89,8 @@ pub(crate) enum Wanted {
     Ports(u16, u16),
     /// An interrupt line.
     Line(u8),
+    /// A memory object at a physical address, of so many pages.
+    Memory(usize, u32),
     /// Memory at physical addresses.
     Physical,
     /// The first channel of an IDE controller.
@@ -75,11 +98,29 @@ pub(crate) enum Wanted {
 }
 
 /// Reads a number as a person writes one: in hexadecimal behind `0x`.
-fn number(text: &str) -> Option<u16> {
+fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
-        Some(digits) => u16::from_str_radix(digits, 16).ok(),
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
     }
+}
+
+/// The number of a port.
+fn port(text: &str) -> Option<u16> {
+    number(text).and_then(|port| u16::try_from(port).ok())
+}
+
+/// Memory at an address, of so many bytes.
+fn memory(address: u64, bytes: u64) -> Result<Wanted, DeviceError> {
+    let none = DeviceError::NoMemory { address, bytes };
+    let pages = bytes / PAGE_BYTES;
+    let is_whole = (address | bytes) & (PAGE_BYTES - 1) == 0;
+    // The machine's own physical addresses have as many bits as a word, at most.
+    let last = bytes.checked_sub(1).and_then(|rest| address.checked_add(rest)).ok_or(none)?;
+    if !is_whole || pages > MAX_MEMORY_PAGES || usize::try_from(last).is_err() {
+        return Err(none);
+    }
+    Ok(Wanted::Memory(address as usize, pages as u32))
 }
 
 /// What a word says, which is the `word`th.
@@ -93,11 +134,16 @@ pub(crate) fn parse(word: usize, text: &str) -> Result<Wanted, DeviceError> {
         None if text == "ide" => Ok(Wanted::Ide),
         Some(("ports", range)) => {
             let (first, last) = range.split_once('-').ok_or(none)?;
-            let (first, last) = number(first).zip(number(last)).ok_or(none)?;
+            let (first, last) = port(first).zip(port(last)).ok_or(none)?;
             match first <= last {
                 true => Ok(Wanted::Ports(first, last)),
                 false => Err(DeviceError::Backwards { first, last }),
             }
+        }
+        Some(("memory", range)) => {
+            let (address, bytes) = range.split_once(':').ok_or(none)?;
+            let (address, bytes) = number(address).zip(number(bytes)).ok_or(none)?;
+            memory(address, bytes)
         }
         Some(("irq", line)) => {
             let line = number(line).and_then(|line| u8::try_from(line).ok()).ok_or(none)?;

@@ -4,6 +4,7 @@
 //! ```text
 //!   ports=0x1f0-0x1f7    I/O ports, by a capability to those alone           ports-1f0
 //!   irq=14               an interrupt line of the 8259s                      irq-14
+//!   memory=0xb8000:4096  a memory object at a physical address, not cached   mem-b8000
 //!   physical             memory at physical addresses, and those of pages    (of the account)
 //!   ide                  the first channel of an IDE controller that is a    ports-1f0, ports-3f6,
 //!                        bus master, and `physical`                          another range, irq-14
@@ -20,7 +21,7 @@ use sel4::init_thread::slot;
 use sel4::{cap_type, AbsoluteCPtr, CapRights};
 use vmm::{CPtr, Rights};
 use vmm_service::objects::protocol::first_page::GivenObject;
-use vmm_service::objects::protocol::Rights as ObjectRights;
+use vmm_service::objects::protocol::{Kind, MemoryOptions, Rights as ObjectRights};
 use vmm_service::objects::{ProgramId, Server};
 
 use crate::device_words::{parse, DeviceError, Wanted, MAX_DEVICES};
@@ -66,13 +67,18 @@ fn of_ports(first: u16) -> Name {
     Name::of(format_args!("ports-{first:x}"))
 }
 
+fn of_memory(address: usize) -> Name {
+    Name::of(format_args!("mem-{address:x}"))
+}
+
 fn of_line(line: u8) -> Name {
     Name::of(format_args!("irq-{line}"))
 }
 
 /// Capabilities to devices that a program was given.
 pub struct Devices {
-    given: [(Name, u32); MAX_DEVICES],
+    /// Their names and slots, and whether it is a memory object.
+    given: [(Name, u32, bool); MAX_DEVICES],
     count: usize,
 }
 
@@ -103,18 +109,27 @@ impl Devices {
     ) -> Outcome<Devices> {
         let mut devices = Devices { given: Default::default(), count: 0 };
         for (index, text) in words.enumerate() {
-            let mut next = |name: Name, capability| -> Outcome {
+            let mut place = |name: Name, is_memory: bool| -> Result<u32, DeviceError> {
                 let count = devices.count;
                 let place = devices.given.get_mut(count).ok_or(DeviceError::TooMany)?;
-                *place = (name, first + count as u32);
+                *place = (name, first + count as u32, is_memory);
                 devices.count += 1;
-                let made = (place.1, make(vmm, capability)?);
+                Ok(place.1)
+            };
+            let mut next = |name: Name, capability| -> Outcome {
+                let slot = place(name, false)?;
+                let made = (slot, make(vmm, capability)?);
                 Ok(server.give(vmm, program, made, Rights::all())?)
             };
             match parse(index + 1, text)? {
                 Wanted::Physical => {}
                 Wanted::Ports(from, to) => {
                     next(of_ports(from), Kernel::Ports(from, to))?;
+                }
+                Wanted::Memory(address, pages) => {
+                    let slot = place(of_memory(address), true)?;
+                    let options = MemoryOptions::WRITABLE | MemoryOptions::UNCACHED;
+                    server.give_physical(vmm, program, slot, (address, pages), options)?;
                 }
                 Wanted::Line(line) => {
                     next(of_line(line), Kernel::Line(line))?;
@@ -133,10 +148,10 @@ impl Devices {
 
     /// What is said of them on a first page.
     pub fn objects(&self) -> impl Iterator<Item = GivenObject<'_>> {
-        self.given[..self.count].iter().map(|(name, slot)| GivenObject {
+        self.given[..self.count].iter().map(|(name, slot, is_memory)| GivenObject {
             name: core::str::from_utf8(&name.bytes[..name.len]).unwrap_or(""),
-            kind: None,
-            rights: ObjectRights::empty(),
+            kind: is_memory.then_some(Kind::Memory),
+            rights: if *is_memory { ObjectRights::READ_WRITE } else { ObjectRights::empty() },
             slot: *slot,
         })
     }

@@ -6,7 +6,7 @@ mod device_words;
 
 use device_words::{DeviceError, MAX_DEVICES, Wanted, parse};
 
-/// A204
+/// A204 A261
 #[test]
 fn words_name_ports_lines_and_rights() {
     for (text, wanted) in [
@@ -15,6 +15,9 @@ fn words_name_ports_lines_and_rights() {
         ("ports=0x3f6-1014", Wanted::Ports(0x3f6, 0x3f6)),
         ("irq=0", Wanted::Line(0)),
         ("irq=0xf", Wanted::Line(15)),
+        ("memory=0xb8000:0x8000", Wanted::Memory(0xb8000, 8)),
+        ("memory=753664:262144", Wanted::Memory(0xb8000, 64)),
+        ("memory=0xfffff000:4096", Wanted::Memory(0xffff_f000, 1)),
         ("physical", Wanted::Physical),
         ("ide", Wanted::Ide),
     ] {
@@ -40,6 +43,19 @@ fn words_that_name_nothing_are_refused() {
         ("ports=0x1f0-0x1g7", none),
         ("ports=1-2-3", none),
         ("ports=8-7", DeviceError::Backwards { first: 8, last: 7 }),
+        ("memory", unknown),
+        ("memory=0xb8000", none),
+        ("memory=:4096", none),
+        ("memory=0xb8000:", none),
+        ("memory=0xb8000:-4096", none),
+        ("memory=0xb8000:4095", DeviceError::NoMemory { address: 0xb8000, bytes: 4095 }),
+        ("memory=0xb8800:4096", DeviceError::NoMemory { address: 0xb8800, bytes: 4096 }),
+        ("memory=0xb8000:0", DeviceError::NoMemory { address: 0xb8000, bytes: 0 }),
+        ("memory=0xb8000:266240", DeviceError::NoMemory { address: 0xb8000, bytes: 266_240 }),
+        (
+            "memory=0xfffffffffffff000:8192",
+            DeviceError::NoMemory { address: 0xffff_ffff_ffff_f000, bytes: 8192 },
+        ),
         ("irq=", none),
         ("irq=-1", none),
         ("irq=256", none),
@@ -58,6 +74,10 @@ fn refusals_say_what_there_could_be() {
         (DeviceError::NoNumber { word: 7 }, vec!["device 7", "number"]),
         (DeviceError::Backwards { first: 0x1f7, last: 0x1f0 }, vec!["0x1f7", "0x1f0", "before"]),
         (DeviceError::NoLine { line: 16 }, vec!["line 16", "0 to 15", "without 2"]),
+        (
+            DeviceError::NoMemory { address: 0xb8001, bytes: 4096 },
+            vec!["4096 bytes", "0xb8001", "1 to 64 whole pages"],
+        ),
         (DeviceError::NoController, vec!["IDE", "bus master"]),
         (DeviceError::TooMany, vec![&most, "devices"]),
     ] {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The page that tells a program what its starter gave it.
 
+use untyped_alloc::kernel::CachePolicy;
 use vmm::Access;
 use vmm_client::objects::first_page::{Given, GivenObject, MAX_GIVEN, add, begin, set_arguments};
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Answer, FIRST_FREE_SLOT, Kind, PAGE_BYTES, Piece, Refusal, Request, Resource,
-    Rights,
+    ACCOUNT_SLOT, Answer, FIRST_FREE_SLOT, Kind, MAX_PAGES, Malformed, MemoryOptions, PAGE_BYTES,
+    Piece, Refusal, Request, Resource, Rights, SPACE_SLOT,
 };
 
 use crate::world::World;
@@ -97,4 +98,43 @@ fn a_server_gives_a_first_page() {
     let after = world.used(program, ACCOUNT_SLOT);
     assert_eq!(after.of(Resource::Pages), before.of(Resource::Pages) + 2, "the page and the file");
     assert!(!world.touch(program, address, Access::Write), "it is read only");
+}
+
+/// A261: who may have no memory at a physical address is given some by its server: that, and no
+/// other.
+#[test]
+fn a_server_gives_memory_of_a_device() {
+    let (mut world, program) = World::one();
+    let before = world.used(program, ACCOUNT_SLOT);
+    let (device, slot) = (world.fixture.machine.device(), FIRST_FREE_SLOT);
+    let options = MemoryOptions::WRITABLE | MemoryOptions::UNCACHED;
+    let mut give = |range, options| {
+        world.objects.give_physical(&mut world.fixture.vmm, program.id, slot, range, options)
+    };
+    for (range, options, refusal) in [
+        ((device, 0), options, Refusal::BadLength { pages: 0 }),
+        ((device, MAX_PAGES + 1), options, Refusal::BadLength { pages: MAX_PAGES + 1 }),
+        ((device + 1, 1), options, Refusal::BadAddress { address: device + 1 }),
+        ((device, 1), MemoryOptions::PAGED, Refusal::Malformed { what: Malformed::Bits }),
+    ] {
+        assert_eq!(give(range, options), Err(vmm_service::Error::Refused(refusal)));
+    }
+    assert_eq!(give((device, 2), options), Ok(()));
+    let refusal = Refusal::SlotOccupied { slot };
+    assert_eq!(give((device, 2), options), Err(vmm_service::Error::Refused(refusal)));
+    let start = world.map(program, slot, 2, Rights::READ_WRITE);
+    let vspace = world.fixture.vmm.vspace(program.id.space()).unwrap();
+    for page in 0..2 {
+        let mapped = world.fixture.kernel().mapping(vspace, start + page * PAGE_BYTES);
+        assert_eq!(mapped.map(|page| page.cache), Some(CachePolicy::Uncached));
+    }
+    // It has no right to make such memory itself.
+    let options = MemoryOptions::empty();
+    let own = Request::CreatePhysical { address: device, pages: 1, options, slot: slot + 1 };
+    let missing = Rights::PHYSICAL;
+    world.refused(program, own, &[ACCOUNT_SLOT], Refusal::NoRight { place: 0, missing });
+    let unmap = Request::UnmapPart { address: start, pages: 2 };
+    assert_eq!(world.ask(program, unmap, &[SPACE_SLOT]), Ok(Answer::Pages { pages: 2 }));
+    world.finish(program, Request::Destroy {}, &[slot]);
+    assert_eq!(world.used(program, ACCOUNT_SLOT), before);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Does as its arguments say: `list` what it was given, `sum N`, `threads N` for as many that do,
 //! `start N` for another worker that does, `sleep N` milliseconds, `read N` for a word of a page of
-//! the memory that it was given, or `overflow`.
+//! the memory that it was given, `device NAME` for memory that is a device's, or `overflow`.
 #![no_std]
 #![no_main]
 
@@ -28,13 +28,14 @@ fn main(program: &Program, argument: usize) -> Result {
     let given = program.given(argument);
     let given = given.unwrap_or_else(|| program.exit(CONFUSED));
     let (what, number) = given.arguments().split_once(' ').unwrap_or((given.arguments(), "0"));
-    let number: u32 = number.parse().unwrap_or(0);
+    let (name, number) = (number, number.parse().unwrap_or(0));
     let code = match what {
         "sum" => sum(program, number)?,
         "list" => list(&given)?,
         "threads" => threads(program, number)?,
         "sleep" => program.sleep(number).map(|()| number)?,
         "read" => read(program, &given, number)?,
+        "device" => device(program, &given, name)?,
         "overflow" => overflow(1),
         "start" => match (given.slot("file"), given.slot("told")) {
             (Some(file), Some(told)) => start(program, (file, told), number)?,
@@ -121,6 +122,21 @@ fn read(program: &Program, given: &Given<'_>, page: u32) -> Result<u32> {
     let word = (mapping.address() + page as usize * PAGE_BYTES) as *const u32;
     // SAFETY: the page appears when it is touched, and nobody writes to it.
     Ok(unsafe { word.read_volatile() })
+}
+
+/// Writes to a device's memory, of this name, and says what is there then.
+fn device(program: &Program, given: &Given<'_>, name: &str) -> Result<u32> {
+    let Some(slot) = given.slot(name) else { return Ok(CONFUSED) };
+    let (memory, account) = (Memory::from_slot(slot), program.account());
+    let mapping = program.space().map(&memory, Rights::READ_WRITE, &account)?;
+    let word = (mapping.address() + 4 * PAGE_BYTES / 8) as *mut u32;
+    // SAFETY: the page is the device's, and this program's alone.
+    let found = unsafe {
+        word.write_volatile(0x1f21_1f48);
+        word.read_volatile()
+    };
+    tell!("{name} has {} pages, and shows {found:#x}", mapping.pages());
+    Ok(0)
 }
 
 /// Uses more stack than there is.

@@ -51,6 +51,30 @@ impl<'p> Objects<'p> {
         }
     }
 
+    /// Gives a program a memory object at a physical address, and all rights to it that there are,
+    /// in an empty slot of its own CNode, whether its account may have such memory or not. Its
+    /// account pays for it. What lies there is looked at when it is mapped.
+    ///
+    /// # Errors
+    /// [`crate::Error::Refused`] when there is no such program, it cannot pay, the slot is not
+    /// there or occupied, the pages are none, too many or not aligned, or the options are not of
+    /// such memory.
+    pub fn give_physical<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        program: ProgramId,
+        slot: u32,
+        range: (usize, u32),
+        options: MemoryOptions,
+    ) -> Result {
+        let program = self.program(program).ok_or(Refusal::Gone { place: 0 })?;
+        let payer = program.account.get().ok_or(Refusal::Internal {})?;
+        let place = Place { program, payer, slot };
+        self.refill(vmm)?;
+        self.create_physical(vmm, place, range, options)?;
+        Ok(())
+    }
+
     /// Maps a page in a program's space that tells it what it was given, as
     /// [`first_page`](vmm_client::objects::first_page) has it: files that
     /// [`Objects::give_file`] has put into its slots from [`FIRST_FREE_SLOT`] on, by these names of

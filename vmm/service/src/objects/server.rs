@@ -6,7 +6,7 @@ use vmm::sel4::faults::Manager;
 use vmm::sel4::pacer::Pacer;
 use vmm::{CPtr, Rights};
 use vmm_client::objects::first_page::GivenObject;
-use vmm_client::objects::Amounts;
+use vmm_client::objects::{Amounts, MemoryOptions};
 
 use super::alarm::Alarm;
 use super::service::{Objects, MAX_BADGE};
@@ -182,6 +182,22 @@ impl Server {
         (slot, bytes): (u32, &[u8]),
     ) -> Result<(), ServerError> {
         Ok(self.objects.give_file(vmm, program, (slot, bytes))?)
+    }
+
+    /// Gives a program memory at a physical address, so many pages of it: see
+    /// [`Objects::give_physical`].
+    ///
+    /// # Errors
+    /// Those of [`Objects::give_physical`].
+    pub fn give_physical(
+        &mut self,
+        vmm: &mut Manager,
+        program: ProgramId,
+        slot: u32,
+        range: (usize, u32),
+        options: MemoryOptions,
+    ) -> Result<(), ServerError> {
+        Ok(self.objects.give_physical(vmm, program, slot, range, options)?)
     }
 
     /// Gives a program its first page: see [`Objects::give_first_page`]. Returns its address, which
