@@ -180,6 +180,10 @@ clients_by_command_line() {
         [[ $printed == *"worker: $file has $pages pages"* ]] || return
     done
     [[ $printed == *'server: worker exits with 0'* ]] || return
+    # They have a clock, unless init was given the timer: `sleep 0` says whether there is one.
+    "$SCRIPTS/run.sh" --client "$folder/worker" -- sleep 0 || return
+    printed=$("$SCRIPTS/run.sh" --client "$folder/worker" --device irq=0 -- sleep 0 | plain_lines) && return 1
+    [[ $printed == *'server: there is no clock: '*'the service has no clock'* ]] || return
     # What fails is told by the exit code; what is no program, before anything is booted.
     ! "$SCRIPTS/run.sh" --client "$folder/worker" -- sum 3 || return
     printed=$("$SCRIPTS/run.sh" --client "$SCRIPTS/run.sh" 2>&1) && return 1

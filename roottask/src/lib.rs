@@ -24,6 +24,7 @@
 //!   arch/         what differs between the architectures
 //!   arguments.rs  what the command line of run.sh says
 //!   clients.rs    the client programs that it names
+//!   clock.rs      a server's clock
 //!   devices.rs    the devices that it names, for `init`; device_words.rs reads the names
 //!   firmware.rs   the device by which all of these reach the guest
 //!   failure.rs    what can go wrong in a program, and check!, check_eq!
@@ -37,6 +38,7 @@
 pub mod arch;
 mod arguments;
 mod clients;
+mod clock;
 mod device_words;
 mod devices;
 mod failure;
@@ -48,6 +50,7 @@ mod thread;
 
 pub use arguments::{Arguments, ArgumentsError};
 pub use clients::{client, ClientFile, MAX_CLIENTS};
+pub use clock::keep_time;
 pub use device_words::{DeviceError, MAX_DEVICES};
 pub use devices::Devices;
 pub use failure::{Failure, Outcome};

@@ -5,7 +5,7 @@
 #![no_std]
 #![no_main]
 
-use roottask::{client, Arguments, Devices, Outcome, MAX_CLIENTS};
+use roottask::{client, keep_time, Arguments, Devices, Outcome, MAX_CLIENTS};
 use sel4_root_task::{debug_println, exit, root_task, ExitCode, Never};
 use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::Blueprint;
@@ -62,6 +62,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     });
     let given = files.chain(devices.objects());
     let page = server.give_page_of(&mut vmm, id, given, arguments.text())?;
+    // What init was given of the timer the clock has not.
+    let _clock = keep_time(&mut vmm, &mut server)?;
     server.start(&mut vmm, &begin, (PRIORITY, page))?;
     let ended = server.run(&mut vmm)?;
     while server.run(&mut vmm)?.is_some() {}

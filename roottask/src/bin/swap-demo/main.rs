@@ -8,7 +8,7 @@
 
 mod images;
 
-use roottask::{Arguments, Devices, Outcome};
+use roottask::{keep_time, Arguments, Devices, Outcome};
 use sel4_root_task::{exit, root_task, ExitCode, Never};
 use vmm::sel4::{start_with, BootPool, StartOptions};
 use vmm::Blueprint;
@@ -53,6 +53,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let devices = Devices::give(&mut vmm, (&mut server, init), devices.words(), first)?;
     let given = files.chain(devices.objects());
     let page = server.give_page_of(&mut vmm, init, given, arguments.text())?;
+    // What init was given of the timer the clock has not.
+    let _clock = keep_time(&mut vmm, &mut server)?;
     server.start(&mut vmm, &begin, (PRIORITY, page))?;
     let ended = server.run(&mut vmm)?;
     while server.run(&mut vmm)?.is_some() {}
