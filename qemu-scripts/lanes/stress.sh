@@ -6,7 +6,7 @@
 STRESS_SEEDS=(1 2 3)
 STRESS_OPERATIONS=7000
 # Those in which programs start, page for and end each other, which the ones above hardly come to.
-TREE_OPERATIONS=8000
+TREE_OPERATIONS=4000
 # One with memory that is cleared beside it, which takes as long as those without it were shortened.
 PACED_OPERATIONS=4000
 
