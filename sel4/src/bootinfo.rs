@@ -188,13 +188,24 @@ impl BootInfoExtra<'_> {
     }
 }
 
-/// What an additional chunk of boot information is. seL4 5.0.0 knows two of upstream's kinds.
+/// What an additional chunk of boot information is: upstream's kinds, of which seL4 5.0.0 knows the
+/// first two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BootInfoExtraId {
     /// Nothing: space left over.
     Padding,
     /// The graphics mode the boot loader set.
     X86Vbe,
+    /// What memory there is, by the boot loader.
+    X86Mbmmap,
+    /// Where the ACPI's tables begin.
+    X86AcpiRsdp,
+    /// A frame buffer.
+    X86FrameBuffer,
+    /// The frequency of the time-stamp counter in MHz. Here it is in `archInfo`.
+    X86TscFreq,
+    /// The flattened device tree.
+    Fdt,
 }
 
 /// The additional chunks of boot information.

@@ -72,8 +72,10 @@ declare_cap_types! {
     AsidPool,
     /// The right to move threads between scheduling domains.
     DomainSet,
-    /// A range of x86 I/O ports. Upstream has none: its kernels issue one from `IOPortControl`.
+    /// A range of x86 I/O ports. Upstream has no type for it.
     IOPort,
+    /// The right to have ranges of x86 I/O ports, which is here the range of all.
+    IOPortControl,
     /// A device's I/O address space (with an IOMMU).
     IOSpace,
     /// An empty slot.

@@ -133,8 +133,10 @@ pub mod slot {
         ASID_CONTROL: AsidControl = seL4_CapASIDControl;
         /// The ASID pool that the initial thread's address space is from.
         ASID_POOL: AsidPool = seL4_CapInitThreadASIDPool;
-        /// All x86 I/O ports. Upstream's kernels have `IO_PORT_CONTROL` here.
+        /// All x86 I/O ports.
         IO_PORT: IOPort = seL4_CapIOPort;
+        /// The same capability, by what upstream's kernels have here.
+        IO_PORT_CONTROL: IOPortControl = seL4_CapIOPort;
         /// The devices' address space.
         #[cfg(sel4_iommu)]
         IO_SPACE: IOSpace = seL4_CapIOSpace;

@@ -37,8 +37,9 @@
 //! # What seL4 5.0.0 does not have
 //! MCS scheduling (`SchedContext`, `Reply` objects, `nb_send_recv`), `tcb_set_tls_base` and
 //! `set_tls_base` (only [`UserContext`] carries the TLS base), `tcb_set_flags`, domain schedules,
-//! `ioport_control_issue` (slot 7 is a capability to all ports, [`cap::IOPort`]), an authority
-//! argument that is honoured by `tcb_set_priority`. `UserContext::c_param` has no meaning on IA32,
+//! a right to have I/O ports (slot 7 is a capability to all of them, [`cap::IOPort`], of which
+//! `ioport_control_issue` makes narrower ones), an authority argument that is honoured by
+//! `tcb_set_priority`. `UserContext::c_param` has no meaning on IA32,
 //! where C passes arguments on the stack; see [`UserContext::start`]. Pages of 1 GiB are an option
 //! of the kernel's that is not chosen here.
 //! `IpcBuffer::debug_error` is left out: errors are not put into words by the kernel.

@@ -4,7 +4,7 @@
 #![allow(non_snake_case)]
 
 use crate::sys::{seL4_CPtr, seL4_Error, seL4_IPCBuffer, seL4_NoError, seL4_Word};
-use crate::{cap_type, CPtrWithDepth, Cap, CapType, IpcBuffer, Result};
+use crate::{cap_type, CPtrWithDepth, Cap, CapType, Error, IpcBuffer, Result};
 
 /// The kernel's number for what an invocation came to.
 pub(crate) fn number(made: Result<()>) -> seL4_Error::Type {
@@ -40,6 +40,20 @@ impl seL4_IPCBuffer {
         let path = CPtrWithDepth::from_bits_with_depth(index, depth.into());
         let node = self.capability::<cap_type::CNode>(service);
         number(node.absolute_cptr(path).cancel_badged_sends())
+    }
+
+    /// As [`ioport_out8`](crate::cap::IOPort::ioport_out8); `InvalidArgument` for what is no port
+    /// or no byte.
+    pub fn seL4_X86_IOPort_Out8(
+        &mut self,
+        service: seL4_CPtr,
+        port: seL4_Word,
+        data: seL4_Word,
+    ) -> seL4_Error::Type {
+        let (Ok(port), Ok(data)) = (port.try_into(), data.try_into()) else {
+            return Error::InvalidArgument.into_sys();
+        };
+        number(self.capability::<cap_type::IOPort>(service).ioport_out8(port, data))
     }
 
     /// As [`page_table_unmap`](crate::cap::PageTable::page_table_unmap).

@@ -214,7 +214,7 @@ pub fn start_with<const PAGES: usize>(
         vmm.kernel.page_unmap(CPtr::new(guard))?;
     }
     own_threads::note_buffer(slot::TCB.index(), bootinfo.ipc_buffer() as usize);
-    slices::note_ticks_per_us(bootinfo.inner().archInfo);
+    slices::note_ticks_per_us(bindings::counter_mhz(bootinfo));
     vmm.protect_in_place(u8::MAX)?;
     vmm.limit_clearing(options.most_cleared);
     vmm.clear_ahead(options.cleared_at_boot)?;

@@ -33,6 +33,8 @@
 //! | a fault's address | on x86_64 its low 32 bits | all of it |
 //! | cache policies | constants of `VmAttributes` | words of `sys` |
 //! | no execution | cannot be asked for | an attribute on aarch64 and riscv64 |
+//! | the timer's ports and line | slot 7, of the PIC | a range of its own, of the IOAPIC |
+//! | the counter's frequency | `archInfo` | a chunk of its own |
 //! | sizes that the configuration changes | as described | the bindings' |
 //!
 //! `kernel-16` is written for x86_64, aarch64 and riscv64 (Sv39): what names paging structures,
@@ -46,8 +48,8 @@
 //! What rust-sel4 has not is there, too: how a thread begins (it sets its IPC buffer by itself, and
 //! has thread-local storage, in which those bindings keep it), a lock that knows its owner. A fault
 //! report has callers where the program is compiled with frame pointers, by the option
-//! `-C force-frame-pointers=yes`. There is no `pacer` with `kernel-16`: its timer is the PC's,
-//! whose ports and interrupt those bindings name otherwise.
+//! `-C force-frame-pointers=yes`. The [`pacer`] has the PC's timer on x86_64 alone: elsewhere the
+//! program brings one ([`pacer::Timer`]).
 //!
 //! Checks hold `kernel-16` to our own bindings on x86_64, which have these methods of `sys`. By
 //! hand it was compiled with rust-sel4 5.0.0, unchanged, for seL4 16.0.0 on x86_64, aarch64 (three
@@ -62,7 +64,6 @@ mod heap;
 mod kernel;
 mod options;
 mod own_threads;
-#[cfg(not(feature = "kernel-16"))]
 pub mod pacer;
 mod run;
 mod slices;

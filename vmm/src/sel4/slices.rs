@@ -20,9 +20,6 @@
 //!                   └ since                   └ a slice later
 //! ```
 
-// There is no pacer for `kernel-16` that would make one.
-#![cfg_attr(feature = "kernel-16", allow(dead_code))]
-
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use sel4::sel4_cfg_usize;

@@ -177,7 +177,6 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     /// [`crate::Error::Kernel`].
-    #[cfg(not(feature = "kernel-16"))] // for the pacer
     pub(super) fn end(mut self, vmm: &mut Vmm<'static, Sel4>) -> crate::Result {
         vmm.release_thread(&mut self.parts)?;
         vmm.free(self.ended)
@@ -189,7 +188,6 @@ impl<T> JoinHandle<T> {
     }
 
     /// The endpoint that its faults go to, unless they are answered elsewhere.
-    #[cfg(not(feature = "kernel-16"))] // for the pacer
     pub(super) fn fault_endpoint(&self) -> untyped_alloc::CPtr {
         self.ended.slot()
     }

@@ -13,7 +13,7 @@
 //!   the runtime     runtime.rs stacks.rs
 //!   the manager     memory.rs kept_tables.rs survival.rs ipc_buffer.rs refusal.rs
 //!                   exhaustion.rs compaction.rs badges.rs closures.rs backtraces.rs pacing.rs
-//!                   pacer_failures.rs
+//!                   pacer_failures.rs own_timer.rs
 //!                   direct_map.rs texts.rs untold.rs
 //! ```
 //!
@@ -46,6 +46,7 @@ mod ipc;
 mod ipc_buffer;
 mod kept_tables;
 mod memory;
+mod own_timer;
 mod pacer_failures;
 mod pacing;
 mod probe;
@@ -103,6 +104,7 @@ const ALL: &[&[Test]] = &[
     untold::TESTS,
     // Last: where all slots are taken, book-keeping comes to lie all over memory, and stays.
     pacer_failures::TESTS,
+    own_timer::TESTS,
 ];
 
 /// The test that runs.

@@ -65,6 +65,7 @@ fn errors_of_the_pacer(_: &mut Context) -> Outcome {
     let said: &[(PacerError, &[&str])] = &[
         (PacerError::BadPeriod(717), &["717 microseconds", "100 to 54925"]),
         (PacerError::PartsInUse, &["parts", "a pacer already"]),
+        (PacerError::NoKnownTimer, &["architecture", "Pacer::start_with"]),
         (PacerError::NoTimer(REFUSED), &["timer", "revoke first"]),
         (PacerError::Busy, &["cleared already"]),
         (PacerError::TooLong(717), &["717 microseconds", "clock"]),

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! seL4 5.0.0, with the bindings of this repository.
 
-use sel4::{cap, AbsoluteCPtr, CapRights, IpcBuffer, Result, TranslationTableObjectType};
+pub mod pc;
+
+use sel4::{
+    cap, AbsoluteCPtr, BootInfoPtr, CapRights, IpcBuffer, Result, TranslationTableObjectType,
+};
 use sel4::{UserContext, VmAttributes, Word};
 use untyped_alloc::{CachePolicy, Rights};
 
@@ -16,6 +20,12 @@ pub const USER_TOP: usize = sel4::sys::PPTR_USER_TOP as usize;
 /// The architecture as this kernel has it: as it is described.
 pub const fn as_configured(architecture: Architecture) -> Architecture {
     architecture
+}
+
+/// The frequency of the processor's time-stamp counter in MHz as the kernel measured it, 0 where it
+/// did not.
+pub fn counter_mhz(bootinfo: &BootInfoPtr) -> Word {
+    bootinfo.inner().archInfo
 }
 
 /// Gives a mapped page new rights and attributes where it is.

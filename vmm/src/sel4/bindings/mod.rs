@@ -5,6 +5,8 @@
 #[cfg(feature = "kernel-16")]
 mod arch;
 #[cfg(feature = "kernel-16")]
+mod invoke;
+#[cfg(feature = "kernel-16")]
 mod kernel_16;
 #[cfg(not(feature = "kernel-16"))]
 mod kernel_5;

@@ -3,18 +3,18 @@
 
 use core::sync::atomic::Ordering;
 
-use sel4::init_thread::slot;
-use sel4::{cap, cap_type, CapRights, Word};
+use sel4::{cap, cap_type, CapRights};
 use untyped_alloc::{Blueprint, CPtr, Clearing, Object};
 
+use super::arch::KNOWN_TIMER;
 use super::capabilities::{mint, pin, place, take_slots, Manager};
 use super::clock::Clock;
 use super::error::PacerError;
-use super::loops::{self, ClearingThread, Timer};
+use super::loops::{self, ClearingThread, Ticks};
 use super::options::PacerOptions;
 use super::sentinel::Sentinel;
 use super::shared::{pacing, work, Call, PacerParts};
-use super::timer;
+use super::timer::Timer;
 use crate::sel4::slices::LongCalls;
 use crate::sel4::threads::{JoinHandle, SpawnOptions};
 use crate::types::thread_parts::ThreadCSpace;
@@ -29,6 +29,8 @@ pub(super) struct Made {
     /// The first of two slots of the interrupt's handler, and whether it is in the first. It is in
     /// both, so that interrupts still come, and tell that it is gone, when one is deleted.
     pub handler: Option<(CPtr, bool)>,
+    /// The slot of what the timer needs besides.
+    pub own: Option<CPtr>,
     /// The slot of a capability to `tick` with the badge of who asks.
     pub ask: Option<CPtr>,
     pub sentinel: Sentinel,
@@ -48,6 +50,7 @@ pub(super) struct Made {
 pub struct Pacer {
     pub(super) parts: &'static PacerParts,
     pub(super) options: PacerOptions,
+    pub(super) timer: &'static dyn Timer,
     pub(super) made: Made,
     under_way: Option<Clearing<'static>>,
     /// The CSpace that its threads have.
@@ -60,17 +63,36 @@ impl Pacer {
     /// told at once when this program's interrupts are revoked. Makes five threads of the manager's
     /// space, six notifications and two interrupts' handlers; some 120 kernel calls.
     ///
+    /// With the feature `kernel-16` the interrupt is that of the first IOAPIC's pin 2, as on nearly
+    /// all PCs, where the kernel uses the IOAPIC, and an unused vector stands for line 13. On
+    /// architectures other than IA32 and x86_64 no timer is known that all machines have:
+    /// [`Pacer::start_with`] takes the program's own.
+    ///
     /// # Errors
     /// [`PacerError::BadPeriod`] and [`PacerError::PartsInUse`], without a kernel call;
     /// [`PacerError::NoTimer`]; [`PacerError::Kernel`], [`PacerError::Manager`]. Everything is
-    /// given back then.
+    /// given back then. [`PacerError::NoKnownTimer`] elsewhere than on IA32 and x86_64.
     pub fn start(
         vmm: &mut Manager,
         parts: &'static PacerParts,
         options: PacerOptions,
     ) -> Result<Pacer, PacerError> {
+        let timer = KNOWN_TIMER.ok_or(PacerError::NoKnownTimer)?;
+        Pacer::start_with(vmm, parts, options, timer)
+    }
+
+    /// As [`Pacer::start`], with a timer of the program's own.
+    ///
+    /// # Errors
+    /// As [`Pacer::start`]: [`PacerError::BadPeriod`] for a period that this timer has not.
+    pub fn start_with(
+        vmm: &mut Manager,
+        parts: &'static PacerParts,
+        options: PacerOptions,
+        timer: &'static dyn Timer,
+    ) -> Result<Pacer, PacerError> {
         let period = options.period_us;
-        let count = timer::count_for(period).ok_or(PacerError::BadPeriod(period))?;
+        let count = timer.count_for(period).ok_or(PacerError::BadPeriod(period))?;
         if parts.taken.swap(true, Ordering::AcqRel) {
             return Err(PacerError::PartsInUse);
         }
@@ -84,7 +106,8 @@ impl Pacer {
         parts.pacing.store(pacing::RUNS, Ordering::Relaxed);
         parts.period_us.store(period, Ordering::Relaxed);
         let cspace = vmm.cspace_root();
-        let mut pacer = Pacer { parts, options, made: Made::default(), under_way: None, cspace };
+        let made = Made::default();
+        let mut pacer = Pacer { parts, options, timer, made, under_way: None, cspace };
         match pacer.make(vmm, count) {
             Ok(()) => Ok(pacer),
             Err(error) => {
@@ -95,17 +118,18 @@ impl Pacer {
         }
     }
 
-    fn make(&mut self, vmm: &mut Manager, count: u16) -> Result<(), PacerError> {
-        let (parts, options, made) = (self.parts, self.options, &mut self.made);
+    fn make(&mut self, vmm: &mut Manager, count: u32) -> Result<(), PacerError> {
+        let (parts, options, timer) = (self.parts, self.options, self.timer);
+        let made = &mut self.made;
         for made in [&mut made.tick, &mut made.wanted, &mut made.done, &mut made.idle] {
             *made = Some(vmm.allocate(Blueprint::Notification)?);
         }
         let notification =
             |made: Option<Object>| made.map_or(cap::Notification::from_bits(0), Object::cap);
+        let own = *made.own.insert(take_slots(vmm, 1)?);
         let slot = take_slots(vmm, 2)?;
         made.handler = Some((slot, false));
-        let control = slot::IRQ_CONTROL.cap();
-        control.irq_control_get(timer::LINE, &place(vmm, slot)).map_err(PacerError::NoTimer)?;
+        timer.claim(&place(vmm, slot), &place(vmm, own)).map_err(PacerError::NoTimer)?;
         made.handler = Some((slot, true));
         let (first, second) = (place(vmm, slot), place(vmm, CPtr::new(slot.bits() + 1)));
         second.copy(&first, CapRights::all()).map_err(PacerError::Kernel)?;
@@ -122,9 +146,9 @@ impl Pacer {
         let faults = thread.fault_endpoint().cap();
         let clearing = ClearingThread { thread: thread.tcb(), done, idle, faults };
         pin(vmm, made.clearing.insert(thread))?;
-        let timer = Timer { handler, count };
+        let ticks = Ticks { timer, handler, own, count };
         let thread = SpawnOptions::new().named("pacing").priority(options.priority);
-        let thread = vmm.spawn(&thread, move || loops::pace(parts, timer, &clearing, options))?;
+        let thread = vmm.spawn(&thread, move || loops::pace(parts, ticks, &clearing, options))?;
         // It hears of both: interrupts and questions as signals, faults as messages.
         if let Err(error) = thread.tcb().tcb_bind_notification(tick) {
             // Nothing would reach it that tells it to end.
@@ -142,10 +166,10 @@ impl Pacer {
 
         // Its badge tells an interrupt from who asks.
         let badged = take_slots(vmm, 1)?;
-        let connected = connect(vmm, &timer, tick, badged);
+        let connected = connect(vmm, &ticks, tick, badged);
         vmm.free_slots(badged, 1)?;
         connected.map_err(PacerError::Kernel)?;
-        made.sentinel.make(vmm, parts, ask)?;
+        made.sentinel.make(vmm, parts, timer, ask)?;
         parts.tick.store(ask.bits() as usize, Ordering::Release);
         parts.lost.store(false, Ordering::Release);
         made.counts_slices = true;
@@ -346,15 +370,17 @@ impl Pacer {
 
 /// Has the timer interrupt, and each interrupt signal the notification; by a capability that is in
 /// `slot` meanwhile.
-fn connect(vmm: &Manager, timer: &Timer, tick: cap::Notification, slot: CPtr) -> sel4::Result<()> {
+fn connect(vmm: &Manager, ticks: &Ticks, tick: cap::Notification, slot: CPtr) -> sel4::Result<()> {
     mint(vmm, tick, loops::TICK, slot)?;
-    let set = timer.handler.irq_handler_set_notification(slot.cap());
+    let set = ticks.handler.irq_handler_set_notification(slot.cap());
     place(vmm, slot).delete()?;
     set?;
-    timer.handler.irq_handler_ack()?;
-    timer::start(timer.count)
+    ticks.timer.stop(ticks.own)?;
+    ticks.handler.irq_handler_ack()?;
+    ticks.timer.set(ticks.own, ticks.count)
 }
 
 fn kernel_error(number: usize) -> sel4::Error {
-    sel4::Error::from_sys(number as Word).unwrap_or(sel4::Error::IllegalOperation)
+    sel4::Error::from_sys(number as sel4::sys::seL4_Error::Type)
+        .unwrap_or(sel4::Error::IllegalOperation)
 }

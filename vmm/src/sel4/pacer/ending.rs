@@ -11,7 +11,6 @@ use super::capabilities::{delete, Manager};
 use super::control::{Made, Pacer};
 use super::error::PacerError;
 use super::shared::pacing;
-use super::timer;
 use crate::sel4::threads::{JoinError, JoinHandle};
 
 impl Pacer {
@@ -65,15 +64,20 @@ impl Pacer {
         self.made.sentinel.take_apart(vmm)?;
         let mut stopped = Ok(());
         if let Some((at, there)) = self.made.handler {
-            if there {
-                // Without a handler the interrupt is masked, whatever the timer does.
-                for slot in [at, CPtr::new(at.bits() + 1)] {
-                    delete(vmm, slot)?;
-                }
-                stopped = timer::stop().map_err(PacerError::Kernel);
+            // Without a handler the interrupt is masked, whatever the timer does.
+            for slot in [at, CPtr::new(at.bits() + 1)] {
+                delete(vmm, slot)?;
+            }
+            if let (true, Some(own)) = (there, self.made.own) {
+                stopped = self.timer.stop(own).map_err(PacerError::Kernel);
             }
             vmm.free_slots(at, 2)?;
             self.made.handler = None;
+        }
+        if let Some(own) = self.made.own {
+            delete(vmm, own)?;
+            vmm.free_slots(own, 1)?;
+            self.made.own = None;
         }
         if let Some(at) = self.made.ask {
             delete(vmm, at)?;

@@ -9,12 +9,15 @@ use crate::types::error::Error;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum PacerError {
-    /// The timer has no such period, in microseconds: it has 100 to 54,925.
+    /// The timer has no such period, in microseconds: the PC's has 100 to 54,925.
     BadPeriod(u32),
     /// The parts belong to another pacer.
     PartsInUse,
     /// The timer's interrupt cannot be had: somebody has it, or there is none.
     NoTimer(sel4::Error),
+    /// No timer is known that all machines of this architecture have:
+    /// [`Pacer::start_with`](super::Pacer::start_with) takes one of the program's own.
+    NoKnownTimer,
     /// Something is being cleared already: one thing at a time.
     Busy,
     /// So many microseconds cannot be counted.
@@ -39,12 +42,15 @@ impl fmt::Display for PacerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PacerError::BadPeriod(us) => {
-                write!(f, "the timer has no period of {us} microseconds: it has 100 to 54925")
+                write!(f, "the timer has no period of {us} microseconds: the PC's has 100 to 54925")
             }
             PacerError::PartsInUse => f.write_str("the parts belong to a pacer already"),
             PacerError::NoTimer(error) => {
                 write!(f, "the timer's interrupt is not to be had: {error}")
             }
+            PacerError::NoKnownTimer => f.write_str(
+                "no timer is common to this architecture: Pacer::start_with takes the program's",
+            ),
             PacerError::Busy => f.write_str("something is being cleared already"),
             PacerError::TooLong(us) => {
                 write!(f, "{us} microseconds are half of the ticks that the clock counts, or more")

@@ -4,20 +4,24 @@
 use core::sync::atomic::Ordering;
 
 use sel4::{cap, cap_type, ObjectBlueprint, Word};
+use untyped_alloc::CPtr;
 
 use super::options::PacerOptions;
 use super::shared::{pacing, work, Call, PacerParts};
-use super::timer;
+use super::timer::Timer;
 use crate::sel4::threads::ENDED;
 
-/// What the pacing thread needs to the timer. Its own notification is bound to it, and signalled at
-/// each interrupt with the badge [`TICK`]; with the badge [`ASK`] by who asks whether interrupts
+/// What the pacing thread needs to have ticks. Its own notification is bound to it, and signalled
+/// at each interrupt with the badge [`TICK`]; with the badge [`ASK`] by who asks whether interrupts
 /// still come, or whether the clearing thread can go on.
 #[derive(Clone, Copy)]
-pub(super) struct Timer {
+pub(super) struct Ticks {
+    pub timer: &'static dyn Timer,
     pub handler: cap::IrqHandler,
-    /// Its inputs from one interrupt to the next.
-    pub count: u16,
+    /// The slot of what the timer needs besides.
+    pub own: CPtr,
+    /// What the timer is set to for a period.
+    pub count: u32,
 }
 
 /// The badge of an interrupt.
@@ -25,12 +29,13 @@ pub(super) const TICK: Word = 1;
 /// The badge of who asks. What has none is a fault of the clearing thread.
 pub(super) const ASK: Word = 2;
 
-impl Timer {
+impl Ticks {
     /// Has the next interrupt come after a period from now, if the last one has come; says whether
-    /// it will. An acknowledgement of none changes nothing.
+    /// it will. An acknowledgement of none changes nothing. The timer is set after it: an interrupt
+    /// that came before would be lost where a controller takes none for a line that is masked.
     fn goes_on(&self, parts: &PacerParts, ticked: bool) -> bool {
-        let counts = !ticked || note(parts, timer::again(self.count));
-        counts && note(parts, self.handler.irq_handler_ack())
+        let acknowledged = note(parts, self.handler.irq_handler_ack());
+        acknowledged && (!ticked || note(parts, self.timer.set(self.own, self.count)))
     }
 }
 
@@ -80,7 +85,7 @@ const MAX_DOUBLED: u32 = 8;
 /// and wakes who slept long enough. Once no tick comes any more the clearing thread runs always.
 pub(super) fn pace(
     parts: &PacerParts,
-    timer: Timer,
+    ticks: Ticks,
     clearing: &ClearingThread,
     options: PacerOptions,
 ) {
@@ -105,7 +110,7 @@ pub(super) fn pace(
         // First what others wait for; then the timer may interrupt again.
         since = since.saturating_add(ticked.into());
         let busy = !faulted && parts.work.load(Ordering::Acquire) == work::CALLING;
-        let have = |ticks: u32| since >> refused >= ticks;
+        let have = |wanted: u32| since >> refused >= wanted;
         let changed = match runs {
             true if ticked && busy && options.ticks_off != 0 && have(options.ticks_on) => {
                 Some(clearing.suspend(parts))
@@ -122,7 +127,7 @@ pub(super) fn pace(
         if ticked {
             parts.wake(now);
         }
-        if !lost && !timer.goes_on(parts, ticked) {
+        if !lost && !ticks.goes_on(parts, ticked) {
             lost = true;
             parts.lose_timer();
             runs = runs || clearing.resume(parts);

@@ -21,7 +21,8 @@
 //! call, whose block is marked as being cleared, and its end is recorded when the root task looks.
 //!
 //! - `options.rs`: how often, and what share clearing has.
-//! - `timer.rs`: the timer's ports and its interrupt.
+//! - `timer.rs`: what is asked of a timer ([`Timer`]).
+//! - `arch/`: the one that all machines of an architecture have.
 //! - `shared.rs`: what the threads and the root task share ([`PacerParts`]): numbers, no lock.
 //! - `loops.rs`: what the threads do.
 //! - `capabilities.rs`: putting capabilities into slots, and taking them out.
@@ -31,6 +32,7 @@
 //! - `sentinel.rs`: a thread that is woken when the interrupts are revoked.
 //! - `ending.rs`: stopping.
 
+mod arch;
 mod capabilities;
 mod clock;
 mod control;
@@ -47,3 +49,4 @@ pub use control::Pacer;
 pub use error::PacerError;
 pub use options::PacerOptions;
 pub use shared::PacerParts;
+pub use timer::Timer;

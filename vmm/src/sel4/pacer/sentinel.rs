@@ -7,9 +7,9 @@
 //! own, of a line that no device has, and nobody else has the notification once the thread waits:
 //!
 //! ```text
-//!   1. the thread waits ──────────► watched ◄── slot `watched`, line 13
-//!   2. the slot has another         watched ◄── line 13          told ◄── slot `watched`
-//!   3. line 13 is revoked: the thread repeats its call, at what the slot has now, which is signalled
+//!   1. the thread waits ──────────► watched ◄── slot `watched`, interrupt
+//!   2. the slot has another         watched ◄── interrupt        told ◄── slot `watched`
+//!   3. it is revoked: the thread repeats its call, at what the slot has now, which is signalled
 //! ```
 //!
 //! Who deletes the timer's interrupt alone is noticed without a sentinel: the pacer has two
@@ -17,17 +17,14 @@
 
 use core::sync::atomic::Ordering;
 
-use sel4::init_thread::slot;
-use sel4::{cap, cap_type, CapRights, Word};
+use sel4::{cap, cap_type, CapRights};
 use untyped_alloc::{Blueprint, CPtr, Object};
 
 use super::capabilities::{delete, pin, place, take_slots, Manager};
 use super::error::PacerError;
 use super::shared::PacerParts;
+use super::timer::Timer;
 use crate::sel4::threads::{JoinError, JoinHandle, SpawnOptions};
-
-/// The line of a coprocessor of its own, which no processor has any more that seL4 runs on.
-const LINE: Word = 13;
 
 /// The highest priority: the thread waits before anybody takes its capability away.
 const PRIORITY: u8 = u8::MAX;
@@ -43,18 +40,19 @@ pub(super) struct Sentinel {
 }
 
 impl Sentinel {
-    /// Makes one that signals `ask`, unless somebody has its line: then there is none. What was
-    /// made when it failed is in `self`.
+    /// Makes one that signals `ask`, unless there is no interrupt for it: then there is none. What
+    /// was made when it failed is in `self`.
     pub fn make(
         &mut self,
         vmm: &mut Manager,
         parts: &'static PacerParts,
+        timer: &'static dyn Timer,
         ask: cap::Notification,
     ) -> Result<(), PacerError> {
         let watched = *self.watched.insert(vmm.allocate(Blueprint::Notification)?);
         let told = *self.told.insert(vmm.allocate(Blueprint::Notification)?);
         let handler = take_slots(vmm, 1)?;
-        if slot::IRQ_CONTROL.cap().irq_control_get(LINE, &place(vmm, handler)).is_err() {
+        if timer.claim_unused(&place(vmm, handler)).is_err() {
             vmm.free_slots(handler, 1)?;
             return Ok(());
         }

@@ -1,53 +1,48 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The PC's programmable interval timer: three ports and one interrupt.
+//! What a pacer asks of a timer.
 
-use sel4::init_thread::slot;
-use sel4::{cap, Word};
+use sel4::{AbsoluteCPtr, Error, Result};
+use untyped_alloc::CPtr;
 
-/// Its input, in Hz.
-const INPUT_HZ: u64 = 1_193_182;
+/// A timer that interrupts once, a while after it was set: the PC's, which
+/// [`Pacer::start`](super::Pacer::start) uses, or one of a program's own, for
+/// [`Pacer::start_with`](super::Pacer::start_with).
+///
+/// A pacer has two slots for it, `interrupt` and `own`, which are empty at first, and deletes what
+/// is in them at the end: what has to be kept is kept there, or is the program's.
+pub trait Timer: Sync {
+    /// What it is set to for a period of `period_us` microseconds; `None` where it has no such
+    /// period. No kernel call.
+    fn count_for(&self, period_us: u32) -> Option<u32>;
 
-/// The interrupt line of its counter 0.
-pub(super) const LINE: Word = 0;
+    /// Makes the handler of its interrupt in the slot `interrupt`; and in `own` a capability that
+    /// it needs besides, if any. Where it fails, what is in the two is deleted.
+    ///
+    /// # Errors
+    /// What the kernel refuses: [`PacerError::NoTimer`](super::PacerError::NoTimer) says it.
+    fn claim(&self, interrupt: &AbsoluteCPtr, own: &AbsoluteCPtr) -> Result<()>;
 
-/// The data port of counter 0, and the port of commands.
-const COUNTER: u16 = 0x40;
-const COMMAND: u16 = 0x43;
+    /// Has it interrupt once, after `count`, and forget what it was set to before. The pacing
+    /// thread calls it at each tick, after it has acknowledged the interrupt, so it is to be short.
+    ///
+    /// # Errors
+    /// What the kernel refuses: no tick comes any more then.
+    fn set(&self, own: CPtr, count: u32) -> Result<()>;
 
-/// Counter 0, both bytes: interrupts once for each count (mode 0).
-const ONCE: u8 = 0x30;
+    /// Has it not interrupt until it is set, in a mode in which it can be. Called before it is set
+    /// for the first time, and at the end.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    fn stop(&self, own: CPtr) -> Result<()>;
 
-/// The shortest period: below this the pacer would have a good part of the processor.
-const MIN_US: u32 = 100;
-
-/// The counter's start for a period; `None` where the timer has no such period.
-pub(super) fn count_for(period_us: u32) -> Option<u16> {
-    let count = INPUT_HZ * u64::from(period_us) / 1_000_000;
-    if period_us < MIN_US {
-        return None;
+    /// Makes the handler of an interrupt that no device ever raises in an empty slot: by that,
+    /// whoever sleeps is told at once when the program's interrupts are revoked.
+    ///
+    /// # Errors
+    /// `IllegalOperation`, unless it is implemented: then he is told as soon as anybody sleeps,
+    /// sets an alarm, waits for what is cleared, or stops the pacer.
+    fn claim_unused(&self, _interrupt: &AbsoluteCPtr) -> Result<()> {
+        Err(Error::IllegalOperation)
     }
-    u16::try_from(count).ok()
-}
-
-fn ports() -> cap::IOPort {
-    slot::IO_PORT.cap()
-}
-
-/// Has the timer interrupt once for each count, from the first on.
-pub(super) fn start(count: u16) -> sel4::Result<()> {
-    ports().ioport_out8(COMMAND, ONCE)?;
-    again(count)
-}
-
-/// Has it interrupt after `count` of its inputs. It is told each time: at a rate, interrupts would
-/// come one upon another where the machine does not keep up, and leave no time for anything else.
-pub(super) fn again(count: u16) -> sel4::Result<()> {
-    let [low, high] = count.to_le_bytes();
-    ports().ioport_out8(COUNTER, low)?;
-    ports().ioport_out8(COUNTER, high)
-}
-
-/// Has it wait for a count that never comes, and so interrupt no more.
-pub(super) fn stop() -> sel4::Result<()> {
-    ports().ioport_out8(COMMAND, ONCE)
 }

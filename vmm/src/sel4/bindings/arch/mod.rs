@@ -8,6 +8,13 @@ mod riscv64;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+/// What a PC has.
+#[cfg(target_arch = "x86_64")]
+pub mod pc;
+/// What a PC has, which these machines are not.
+#[cfg(not(target_arch = "x86_64"))]
+pub mod pc {}
+
 #[cfg(target_arch = "aarch64")]
 pub use aarch64::*;
 #[cfg(target_arch = "riscv64")]

@@ -10,26 +10,22 @@ mod program;
 mod threads;
 
 use page_tables::Geometry;
-use sel4::sys::{seL4_Error, seL4_IPCBuffer};
-use sel4::{cap, AbsoluteCPtr, CapRights, Error, ObjectBlueprint, Result};
+use sel4::{cap, AbsoluteCPtr, BootInfoExtraId, BootInfoPtr, CapRights, ObjectBlueprint, Result};
 use sel4::{TranslationTableObjectType, VmAttributes, Word};
 use untyped_alloc::{CachePolicy, ObjectSizes, Rights};
 
 use super::arch;
+use super::invoke::invoke;
 use crate::types::architecture::Architecture;
 
+#[allow(unused_imports)] // where there is no PC
+pub use super::arch::pc;
 pub use super::arch::{attributes, named, thread_pointer, USER_TOP};
 pub use backtrace::Backtrace;
 pub use lock::NotificationLock;
 pub use program::tls_segment;
 pub use threads::{begin_thread, first_registers, prepare_ipc_buffer, tls_for_invocations};
 pub(crate) use threads::{thread_entry, ThreadEntry};
-
-/// Makes an invocation through the calling thread's IPC buffer.
-fn invoke(make: impl FnOnce(&mut seL4_IPCBuffer) -> seL4_Error::Type) -> Result<()> {
-    let number = sel4::with_ipc_buffer_mut(|buffer| make(buffer.inner_mut()));
-    Error::from_sys(number).map_or(Ok(()), Err)
-}
 
 /// The architecture as this kernel has it: a fault's address is told whole, and of sizes those that
 /// depend on the configuration are the bindings'.
@@ -42,6 +38,14 @@ pub const fn as_configured(architecture: Architecture) -> Architecture {
     };
     let geometry = Geometry { fault_end: geometry.user_end, ..geometry };
     Architecture { sizes, geometry, tls }
+}
+
+/// The frequency of the processor's time-stamp counter in MHz as the kernel measured it, 0 where it
+/// did not.
+pub fn counter_mhz(bootinfo: &BootInfoPtr) -> Word {
+    let told = bootinfo.extra().find(|extra| extra.id == BootInfoExtraId::X86TscFreq);
+    let bytes = told.and_then(|told| told.content().first_chunk().copied());
+    bytes.map_or(0, |bytes| Word::from(u32::from_ne_bytes(bytes)))
 }
 
 /// Gives a mapped page new rights and attributes where it is: by mapping it again.
