@@ -3,7 +3,7 @@
 
 use roottask::{check, check_eq, Outcome};
 use sel4::init_thread::slot;
-use sel4::{cap, CapRights, Error, Word};
+use sel4::{cap, cap_type, CapRights, Error, Word};
 
 use crate::context::{Context, Scratch};
 
@@ -13,6 +13,7 @@ crate::table::tests!("io_port":
     a_capability_of_another_type_is_refused,
     a_narrowed_capability_reaches_no_other_port,
     a_narrowed_capability_does_not_get_wider,
+    an_issued_range_reaches_no_other_port,
 );
 
 /// COM1's scratch register, which does nothing.
@@ -79,5 +80,32 @@ fn a_narrowed_capability_does_not_get_wider(context: &mut Context) -> Outcome {
         // The kernel makes no capability then.
         check!(narrowed(&scratch, 1, wider, 2).is_err());
     }
+    Ok(())
+}
+
+/// A117.
+fn an_issued_range_reaches_no_other_port(context: &mut Context) -> Outcome {
+    let scratch = context.scratch(12, 8)?;
+    let control = slot::IO_PORT_CONTROL.cap();
+    let (first, last) = (Word::from(SCRATCH - 1), Word::from(SCRATCH));
+    control.ioport_control_issue(first, last, &scratch.place(0))?;
+    let port: cap::IOPort = scratch.cap(0);
+    let write = |port: Word, byte: Word| {
+        let ports = scratch.cap::<cap_type::IOPort>(0).bits();
+        sel4::with_ipc_buffer_mut(|buffer| {
+            Error::from_sys(buffer.inner_mut().seL4_X86_IOPort_Out8(ports, port, byte))
+        })
+    };
+    check_eq!(write(last, 0x3c), None);
+    check_eq!(port.ioport_in8(SCRATCH)?, 0x3c);
+    check_eq!(write(last + 1, 0), Some(Error::IllegalOperation));
+    check_eq!(write(last, 0x100), Some(Error::InvalidArgument));
+    check_eq!(write(0x1_0000, 0), Some(Error::InvalidArgument));
+    check_eq!(port.ioport_in8(SCRATCH - 2), Err(Error::IllegalOperation));
+    let none = Err(Error::InvalidArgument);
+    check_eq!(control.ioport_control_issue(last, first, &scratch.place(1)), none);
+    check_eq!(control.ioport_control_issue(0, 0x1_0000, &scratch.place(1)), none);
+    let occupied = control.ioport_control_issue(first, last, &scratch.place(0));
+    check_eq!(occupied, Err(Error::DeleteFirst));
     Ok(())
 }

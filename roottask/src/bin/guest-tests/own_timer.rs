@@ -26,12 +26,17 @@ const COUNT: u32 = 2_386;
 /// ports by a capability in the slot of its own.
 struct Own {
     refuses: AtomicBool,
+    withdrawn: AtomicU32,
     set: AtomicU32,
     stopped: AtomicU32,
 }
 
-static TIMER: Own =
-    Own { refuses: AtomicBool::new(false), set: AtomicU32::new(0), stopped: AtomicU32::new(0) };
+static TIMER: Own = Own {
+    refuses: AtomicBool::new(false),
+    withdrawn: AtomicU32::new(0),
+    set: AtomicU32::new(0),
+    stopped: AtomicU32::new(0),
+};
 
 impl Timer for Own {
     fn count_for(&self, period_us: u32) -> Option<u32> {
@@ -45,6 +50,15 @@ impl Timer for Own {
         match self.refuses.load(Ordering::Relaxed) {
             false => Ok(()),
             true => Err(sel4::Error::RangeError),
+        }
+    }
+
+    /// Once for each time that it was set, before it is set again.
+    fn withdraw(&self, _own: CPtr) -> sel4::Result<()> {
+        let withdrawn = self.withdrawn.fetch_add(1, Ordering::Relaxed) + 1;
+        match self.set.load(Ordering::Relaxed) == withdrawn {
+            true => Ok(()),
+            false => Err(sel4::Error::RangeError),
         }
     }
 
@@ -68,6 +82,7 @@ fn a_pacer_goes_by_the_timer_that_it_is_given(context: &mut Context) -> Outcome 
     TIMER.refuses.store(false, Ordering::Relaxed);
     TIMER.set.store(0, Ordering::Relaxed);
     TIMER.stopped.store(0, Ordering::Relaxed);
+    TIMER.withdrawn.store(0, Ordering::Relaxed);
     let calls = vmm.kernel_calls();
     let refused = Pacer::start_with(vmm, &PARTS, PacerOptions::new(), &TIMER).err();
     check_eq!(refused, Some(PacerError::BadPeriod(500)));
@@ -85,6 +100,7 @@ fn a_pacer_goes_by_the_timer_that_it_is_given(context: &mut Context) -> Outcome 
     // Once for each tick, beside the first.
     let (ticks, set) = (clock.ticks() - before, TIMER.set.load(Ordering::Relaxed));
     check!(set > ticks);
+    check_eq!(pacer.calls_refused(), 0);
     // Without an interrupt to spare, who sleeps is told by the next who asks.
     slot::CNODE.cap().absolute_cptr(slot::IRQ_CONTROL.cptr()).revoke()?;
     check_eq!(clock.sleep(1_000_000), Err(PacerError::TimerLost));
@@ -109,6 +125,8 @@ fn a_timer_that_refuses_leaves_nothing(context: &mut Context) -> Outcome {
     check_eq!(vmm.stats().allocator.free_slots, slots);
     vmm.validate()?;
     TIMER.refuses.store(false, Ordering::Relaxed);
+    TIMER.set.store(0, Ordering::Relaxed);
+    TIMER.withdrawn.store(0, Ordering::Relaxed);
     Pacer::start_with(vmm, &PARTS, options, &TIMER)?.stop(vmm)?;
     Ok(Pacer::start(vmm, &PARTS, PacerOptions::new())?.stop(vmm)?)
 }

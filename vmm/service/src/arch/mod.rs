@@ -7,9 +7,16 @@ use core::arch::x86::_rdtsc;
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::_rdtsc;
 
+use sel4::sys::seL4_UserContext;
 use sel4::{cap_type, UserContext, Word};
 use vmm::CPtr;
 use vmm_client::objects::Registers;
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+compile_error!(
+    "the server of vmm-service (its feature sel4) is for IA32 and x86_64: the registers of other \
+     architectures are more than its messages have, and no counter is known that programs may read"
+);
 
 /// The processor's counter of time.
 #[inline(always)]
@@ -25,11 +32,21 @@ const USED: usize = 10;
 #[cfg(target_arch = "x86_64")]
 const USED: usize = 18;
 
+/// How many words all of them are.
+const ALL: usize = size_of::<seL4_UserContext>() / size_of::<Word>();
+
+/// The registers in the order in which the kernel has them. Bindings name them apart.
+fn words(all: &mut UserContext) -> &mut [Word; ALL] {
+    const { assert!(USED <= ALL && ALL * size_of::<Word>() == size_of::<seL4_UserContext>()) };
+    // SAFETY: the structure is that many words and nothing else, borrowed for as long.
+    unsafe { &mut *core::ptr::from_mut(all.inner_mut()).cast::<[Word; ALL]>() }
+}
+
 /// The registers of a thread that is suspended.
 pub(crate) fn read_registers(tcb: CPtr) -> sel4::Result<Registers> {
-    let all = tcb.cap::<cap_type::Tcb>().tcb_read_registers(false, USED as Word)?;
+    let mut all = tcb.cap::<cap_type::Tcb>().tcb_read_registers(false, USED as Word)?;
     let mut registers = Registers::default();
-    for (to, &from) in registers.0.iter_mut().zip(&all.words()[..USED]) {
+    for (to, &from) in registers.0.iter_mut().zip(&words(&mut all)[..USED]) {
         *to = from as usize;
     }
     Ok(registers)
@@ -43,7 +60,7 @@ pub(crate) fn write_registers(tcb: CPtr, registers: &Registers) -> sel4::Result<
         return Ok(false);
     }
     let mut all = UserContext::default();
-    for (to, &from) in all.words_mut().iter_mut().zip(used) {
+    for (to, &from) in words(&mut all).iter_mut().zip(used) {
         *to = from as Word;
     }
     tcb.cap::<cap_type::Tcb>().tcb_write_registers(false, USED as Word, &mut all)?;

@@ -34,8 +34,13 @@ impl Ticks {
     /// it will. An acknowledgement of none changes nothing. The timer is set after it: an interrupt
     /// that came before would be lost where a controller takes none for a line that is masked.
     fn goes_on(&self, parts: &PacerParts, ticked: bool) -> bool {
-        let acknowledged = note(parts, self.handler.irq_handler_ack());
-        acknowledged && (!ticked || note(parts, self.timer.set(self.own, self.count)))
+        let acknowledge = || note(parts, self.handler.irq_handler_ack());
+        if !ticked {
+            return acknowledge();
+        }
+        note(parts, self.timer.withdraw(self.own))
+            && acknowledge()
+            && note(parts, self.timer.set(self.own, self.count))
     }
 }
 

@@ -22,8 +22,18 @@ pub trait Timer: Sync {
     /// What the kernel refuses: [`PacerError::NoTimer`](super::PacerError::NoTimer) says it.
     fn claim(&self, interrupt: &AbsoluteCPtr, own: &AbsoluteCPtr) -> Result<()>;
 
-    /// Has it interrupt once, after `count`, and forget what it was set to before. The pacing
-    /// thread calls it at each tick, after it has acknowledged the interrupt, so it is to be short.
+    /// Takes back its interrupt, where the line stays raised after it has come: else that would
+    /// come again as soon as it is acknowledged. At each tick the pacing thread calls this,
+    /// acknowledges the interrupt, and calls [`Timer::set`]; so both are to be short.
+    ///
+    /// # Errors
+    /// What the kernel refuses: no tick comes any more then. It does nothing, unless it is
+    /// implemented.
+    fn withdraw(&self, _own: CPtr) -> Result<()> {
+        Ok(())
+    }
+
+    /// Has it interrupt once, after `count`, and forget what it was set to before.
     ///
     /// # Errors
     /// What the kernel refuses: no tick comes any more then.
