@@ -2,8 +2,8 @@
 //! The same history with the manager's short cuts and without: what it answers, what is mapped and
 //! what is left must not differ.
 //!
-//! The short cuts are that for consecutive pages (I14) and the site that is kept for single ones
-//! (I29). The former goes on as long as nothing is looked up, so nothing is
+//! The short cuts are that for consecutive pages (I14), the site that is kept for single ones (I29)
+//! and the blocks that are (I46). The first goes on as long as nothing is looked up, so nothing is
 //! looked at before the end. What may differ is which frames are mapped, how they are spread over
 //! batches, and how many book-keeping nodes that takes.
 

@@ -44,14 +44,35 @@ impl<'p> Allocator<'p> {
         let zeroed = self.chunks.with_room(Class::Zeroed, kind);
         // One more of a batch in use, which has the mobility that it was found by and keeps it: the
         // commonest request, and so the shortest way.
-        if let Some(chunk) = zeroed.filter(|_| want == 1) {
-            if let Some(index) = chunk.alloc_zeroed() {
-                self.live.add(&self.sizes, blueprint, 1);
-                let frames = Frames { first: chunk.slot_of(index), count: 1, size_bits };
-                return Ok(AllocatedFrames::Zeroed(Zeroed::new(frames)));
+        if want == 1 {
+            if let Some(frame) = zeroed.and_then(|chunk| self.alloc_zeroed_of(chunk, size_bits)) {
+                return Ok(AllocatedFrames::Zeroed(frame));
             }
         }
         self.alloc_frames_of(kernel, kind, zeroed, want)
+    }
+
+    /// Allocates one frame of the smallest size that is zeroed and ready, if one is at hand in a
+    /// batch in use: as [`Allocator::alloc_frames`] does, but without a node or a kernel call.
+    /// O(log batches).
+    #[inline(always)]
+    pub fn alloc_zeroed_at_hand(&mut self, mobility: Mobility) -> Option<Zeroed> {
+        if self.no_clean.is_some() {
+            // There may be some again, but nobody has looked.
+            return None;
+        }
+        let size_bits = self.sizes.frame_bits[0];
+        let kind = Room::new(true, Blueprint::Frame { size_bits }).with_mobility(mobility);
+        let chunk = self.chunks.with_room(Class::Zeroed, kind)?;
+        self.alloc_zeroed_of(chunk, size_bits)
+    }
+
+    /// Allocates the first zeroed frame of a batch, unless it is the last one at hand.
+    #[inline(always)]
+    fn alloc_zeroed_of(&mut self, chunk: &'p Chunk<'p>, size_bits: u8) -> Option<Zeroed> {
+        let index = chunk.alloc_zeroed()?;
+        self.live.add(&self.sizes, Blueprint::Frame { size_bits }, 1);
+        Some(Zeroed::new(Frames { first: chunk.slot_of(index), count: 1, size_bits }))
     }
 
     /// Allocates a dirty frame where it is known that a search would come to one.

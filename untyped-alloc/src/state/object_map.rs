@@ -170,7 +170,7 @@ impl ObjectMap {
         }
     }
 
-    /// Allocates the first zeroed object, unless the word it lies in has no other.
+    /// Allocates the first zeroed object, unless there is no other.
     #[inline]
     pub fn alloc_zeroed(&self) -> Option<usize> {
         for (index, (free, flag)) in self.free.0.iter().zip(&self.flag.0).enumerate() {
@@ -179,7 +179,7 @@ impl ObjectMap {
                 continue;
             }
             let rest = zeroed & (zeroed - 1);
-            if rest == 0 {
+            if rest == 0 && self.is_last_zeroed_word(index) {
                 return None;
             }
             let taken = zeroed ^ rest;

@@ -7,6 +7,7 @@ use untyped_alloc::{Blame, Kernel, Memory, Rights};
 use super::decide::{decide, Covering};
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
+use crate::state::open_blocks::Place;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
@@ -26,6 +27,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Option<FaultClass> {
         let page = fault.address & !(self.geometry.page_bytes() - 1);
         if !self.is_append(space, page) {
+            if let Some(place) = self.open_blocks.find(&self.geometry, space, page) {
+                return self.fill_touched(place, page, fault);
+            }
             self.begin_append(space, page)?;
         }
         let cursor = self.append_cursor.as_mut()?;
@@ -50,6 +54,36 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             _ => None,
         };
         matches!(appended, Some(Ok(()))).then_some(class)
+    }
+
+    /// Maps the page that was touched, at `page` (bytes) in an open block, if that is mapped on
+    /// demand, page by page. `None` if it is not, or the kernel refused: nothing was done then.
+    #[inline(always)]
+    fn fill_touched(&mut self, place: Place, page: usize, fault: &PageFault) -> Option<FaultClass> {
+        let class = self.class_in_block(place)?;
+        let rights = self.open_blocks.at(place)?.rights;
+        let single = matches!(
+            class,
+            FaultClass::DemandZero { around: 1 } | FaultClass::StackGrowth { around: 1 }
+        );
+        if !single || !rights.contains(fault.access.needs(&self.geometry)) {
+            return None;
+        }
+        matches!(self.fill(place, page), Some(Ok(()))).then_some(class)
+    }
+
+    /// What a touch is of a page of an open block that is not mapped, if the rights allow it.
+    #[inline(always)]
+    fn class_in_block(&mut self, place: Place) -> Option<FaultClass> {
+        let block = self.open_blocks.at_mut(place)?;
+        match block.class {
+            Some(class) => Some(class),
+            None => {
+                let (low, high) = self.between_guards(self.open_blocks.at(place)?.region);
+                let block = self.open_blocks.at_mut(place)?;
+                Some(*block.class.insert(class_of_touch(block.region, low, high)))
+            }
+        }
     }
 
     /// Maps the page that was touched, in `region`, where nothing is mapped; and up to `around` - 1
@@ -110,6 +144,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 /// between the guards, and nothing is mapped there.
 #[inline(never)]
 pub(crate) fn class_ahead(cursor: &AppendCursor<'_>) -> FaultClass {
-    let covering = Covering::of(&cursor.region.spec(), cursor.at, cursor.end);
-    decide(cursor.at, (Access::Read, Rights::empty()), Some(covering), None)
+    class_of_touch(cursor.region, cursor.at, cursor.end)
+}
+
+/// What the touch of a page of a region is that lies at `low`, where nothing is mapped and the
+/// region is not ended by a guard before `high` (bytes); if the rights allow it.
+pub(crate) fn class_of_touch(region: &Region<'_>, low: usize, high: usize) -> FaultClass {
+    let covering = Covering::of(&region.spec(), low, high);
+    decide(low, (Access::Read, Rights::empty()), Some(covering), None)
 }

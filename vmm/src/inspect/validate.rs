@@ -3,15 +3,16 @@
 //! the allocator beneath.
 
 use page_tables::{Pages, VirtAddr};
-use untyped_alloc::{Blueprint, Kernel, Memory, SlotUse, Violation, MAX_BATCH};
+use untyped_alloc::{Blueprint, CachePolicy, Kernel, Memory, SlotUse, Violation, MAX_BATCH};
 
-use crate::faults::demand::class_ahead;
+use crate::faults::demand::{class_ahead, class_of_touch};
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::region::Region;
 use crate::state::site::Site;
 use crate::state::space::Space;
+use crate::state::window::BLOCK_PAGES;
 use crate::types::error::Result;
 use crate::types::mapping::Source;
 use crate::types::quota::Resource;
@@ -68,6 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.validate_ids()?;
         self.validate_compaction()?;
         self.validate_site()?;
+        self.validate_open_blocks()?;
         self.validate_append_cursor()
     }
 
@@ -114,6 +116,51 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let now = (low, high, rights, cache, mobility, strided);
         let then = (at, kept.high, kept.rights, kept.cache, kept.mobility, kept.strided);
         hold("a kept site is as its region", at, now == then)
+    }
+
+    /// I46: an open block of which what was found out still holds is what would be found out now.
+    fn validate_open_blocks(&self) -> Result<(), Violation> {
+        for block in self.open_blocks.iter().filter(|block| block.is_valid()) {
+            let (space, (at, usable)) = (block.space, block.pages(&self.geometry));
+            let there = self.spaces.find(space.id.get()).is_some_and(|it| core::ptr::eq(it, space));
+            hold("an open block is in a space that there is", at, there)?;
+            let region = space.regions().iter().find(|it| core::ptr::eq(*it, block.region));
+            let region = region.filter(|region| region.is_callers() && !region.is_edge());
+            let Some(region) = region else {
+                return hold("an open block is in a region of a caller's", at, false);
+            };
+            let Site { low, high, rights, cache, mobility, strided, .. } = self.site(space, region);
+            let pages = 0..BLOCK_PAGES;
+            let between = |page: &usize| {
+                let address = at + (page << self.geometry.page_bits);
+                low <= address && address < high
+            };
+            let now = pages.filter(between).fold(0u16, |pages, page| pages | 1 << page);
+            hold("the pages of an open block lie between guards", at, usable & !now == 0)?;
+            let alike = (rights, mobility) == (block.rights, block.mobility);
+            let plain = cache == CachePolicy::WriteBack && !strided;
+            hold("pages of an open block are as their region's", at, alike && plain)?;
+            let known = block.class.is_none_or(|class| class == class_of_touch(region, low, high));
+            hold("a touch in an open block is what it was found to be", at, known)?;
+            let linked = space.extents().has_node(block.node);
+            hold("the node of an open block is in the tree", at, linked)?;
+            let pages = usable.trailing_zeros() as usize..16 - usable.leading_zeros() as usize;
+            let [from, to] =
+                [pages.start, pages.end].map(|it| at + (it << self.geometry.page_bits));
+            let alone = space.extents().are_alone(block.node, from..to);
+            hold("nothing else is among the pages of an open block", at, alone)?;
+            let start = block.node.info().start.bits();
+            let inside = at <= start && start < at + (BLOCK_PAGES << self.geometry.page_bits);
+            hold("a window is in its open block", at, inside || !block.node.is_window())?;
+            let deepest = self.geometry.levels.len() as u8 - 1;
+            let address = self.geometry.address(at.max(low));
+            let address =
+                address.map_err(|_| Violation { rule: "blocks are in user space", at })?;
+            let table = space.shadow.borrow().find(&self.geometry, deepest, address);
+            let same = table.is_some_and(|table| core::ptr::eq(table, block.table));
+            hold("an open block knows its page table", at, same)?;
+        }
+        Ok(())
     }
 
     /// I14: what an append cursor takes for granted must be so for all of its pages, as long as its

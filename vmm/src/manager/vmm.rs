@@ -10,6 +10,7 @@ use crate::state::append_cursor::AppendCursor;
 use crate::state::asids::AsidPools;
 use crate::state::compaction::CompactionState;
 use crate::state::direct_map::DirectMap;
+use crate::state::open_blocks::OpenBlocks;
 use crate::state::page_requests::Requests;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
@@ -68,7 +69,9 @@ pub struct Vmm<'p, K> {
     pub(crate) append_cursor: Option<AppendCursor<'p>>,
     /// The site of the last request for a single page.
     pub(crate) site: Option<Site<'p>>,
-    /// Whether an append cursor is ever begun, and a site kept.
+    /// Where single pages were mapped of late.
+    pub(crate) open_blocks: OpenBlocks<'p>,
+    /// Whether an append cursor is ever begun, a site kept, or a block.
     pub(crate) short_cuts: bool,
     pub(crate) compaction: CompactionState,
     /// Kernel calls that gave pages which are recorded as mapped their mappings again.

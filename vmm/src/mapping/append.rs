@@ -11,35 +11,29 @@ use untyped_alloc::{CPtr, CachePolicy, FrameBatch, Frames, Kernel, Memory, Refus
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
 use crate::state::extent_node::ExtentNode;
+use crate::state::open_blocks::OpenBlocks;
 use crate::state::region::Region;
 use crate::state::space::Space;
+use crate::state::window::BLOCK_PAGES;
 use crate::types::error::Result;
 use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Lets no append cursor begin from now on, and keeps no site: for tests that compare histories
+    /// Lets no append cursor begin from now on, and keeps no site and no block: for tests that compare histories
     /// with and without. What is mapped must be the same in both.
     #[doc(hidden)]
     pub fn without_short_cuts(&mut self) {
         self.append_cursor = None;
         self.site = None;
+        self.open_blocks = OpenBlocks::new();
         self.short_cuts = false;
     }
 
-    /// Maps the page at `start` (bytes) if it goes on where an extent of its region ends, the next
-    /// frame of that extent's batch is at hand, and its page table is there and in use. `None` if
-    /// it is no such page, or not to be mapped at all: nothing was done then.
-    #[inline(always)]
-    pub(crate) fn append_page(&mut self, id: SpaceId, start: usize) -> Option<Result<(), Refused>> {
-        if !self.is_append(id, start) {
-            self.begin_append(id, start)?;
-        }
-        self.append()
-    }
-
-    /// As [`Vmm::append_page`] for the first of some pages, and then for the others.
+    /// Maps pages from the one at `start` on, if that goes on where an extent of its region ends,
+    /// the next frames of that extent's batch are at hand, and its page table is there and in use.
+    /// `None` if they are no such pages, or not to be mapped at all: nothing was done then.
     #[inline(never)]
     pub(crate) fn append_pages(
         &mut self,
@@ -113,8 +107,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let room = extent.room_for_more(rights, cache, bits, strided)?;
         let room = room.min(self.quota_left(space, Resource::Frames));
         let step = self.geometry.page_bytes() << u8::from(strided);
+        // It goes on up to the block of what comes behind it, or in that block.
+        let block = clear_to & !(BLOCK_PAGES * self.geometry.page_bytes() - 1);
+        let clear_to = if at < block { block } else { clear_to };
         let limits = [clear_to, self.geometry.table_end(deepest, address)];
         let end = AppendCursor::<FrameBatch<'_>>::end(at, step, room, limits);
+        if at >= block {
+            space.extents_mut().note_longer();
+        }
         space.watch();
         self.append_cursor = Some(AppendCursor {
             space,

@@ -114,7 +114,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (low, high) = self.between_guards_as(region, &spec);
         let mobility = self.mobility_as(space, region, &spec);
         let (callers, strided) = (spec.is_callers(), region.arena.get().is_some());
-        Site { space, region, low, high, rights, cache, mobility, callers, strided }
+        let changes = space.changes();
+        Site { space, region, low, high, rights, cache, mobility, callers, strided, changes }
     }
 
     /// The site of a region; it is kept if a caller may map its pages one by one.
@@ -122,7 +123,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn keep_site(&mut self, space: &'p Space<'p>, region: &'p Region<'p>) -> Site<'p> {
         let site = self.site(space, region);
         if self.short_cuts && site.callers {
-            space.watch_regions();
             self.site = Some(site);
         }
         site
@@ -195,10 +195,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.mapped_pages.set(space.mapped_pages.get() + 1);
         match record {
             Record::Extent(before) => {
-                space.extents_mut().extend(before, self.geometry.page_bytes());
+                let mut extents = space.extents_mut();
+                extents.note_longer();
+                extents.extend(before, self.geometry.page_bytes());
             }
-            Record::Window(node, window) => space.extents_mut().enter_page(node, window, extent),
-            Record::Node(node) => self.enter_extent(reserve, space, node, *extent),
+            Record::Window(node, window) => {
+                space.extents_mut().enter_page(node, window, extent);
+                self.open_block(site, node, table, extent.start);
+            }
+            Record::Node(node) => {
+                let unneeded = space.extents_mut().insert(node, *extent);
+                match unneeded {
+                    Some(node) => self.pools.spare_extent(reserve, node),
+                    None => self.open_block(site, node, table, extent.start),
+                }
+            }
         }
         Ok(())
     }

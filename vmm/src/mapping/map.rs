@@ -94,7 +94,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn populate(&mut self, space: SpaceId, pages: impl Into<Pages>) -> Result {
         let pages = pages.into();
         let appended = match pages.pages() {
-            1 => self.append_page(space, pages.start()),
+            1 => self.append_or_fill(space, pages.start()),
             2..=MAX_APPENDED => self.append_pages(space, pages),
             _ => None,
         };

@@ -113,6 +113,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let capability = CPtr::new(table.capability());
         self.kernel.table_unmap(capability, table.level())?;
         let level = table.level();
+        space.note_change();
         let node = space.shadow.borrow_mut().remove(&self.geometry, table);
         self.pools.tables.free(node);
         Ok(self.alloc.free_table(capability, level)?)

@@ -11,6 +11,7 @@ use crate::manager::pools::Pools;
 use crate::manager::vmm::Vmm;
 use crate::state::asids::AsidPools;
 use crate::state::compaction::CompactionState;
+use crate::state::open_blocks::OpenBlocks;
 use crate::state::page_requests::Requests;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
@@ -81,6 +82,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             last_space: 0,
             append_cursor: None,
             site: None,
+            open_blocks: OpenBlocks::new(),
             short_cuts: true,
             compaction: CompactionState::default(),
             calls_to_map_recorded: 0,

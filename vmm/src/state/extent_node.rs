@@ -194,6 +194,33 @@ impl<'p> ExtentNode<'p> {
         }
     }
 
+    /// Whether its first page is in the block in which another begins, in pages of its own size.
+    #[inline(always)]
+    pub(super) fn begins_in_block_of(&self, other: &ExtentNode<'_>) -> bool {
+        let block_bits = self.size_bits() + BLOCK_BITS;
+        self.start.get().bits() >> block_bits == other.start.get().bits() >> block_bits
+    }
+
+    /// Whether its last page is in the block in which another begins.
+    #[inline(always)]
+    pub(super) fn ends_in_block_of(&self, other: &ExtentNode<'_>) -> bool {
+        let block_bits = self.size_bits() + BLOCK_BITS;
+        (self.end() - 1) >> block_bits == other.start.get().bits() >> block_bits
+    }
+
+    #[inline(always)]
+    fn size_bits(&self) -> u8 {
+        match self.content.get() {
+            Content::Run(run) => run.size_bits(),
+            Content::Window(window) => window.size_bits(),
+        }
+    }
+
+    /// Whether it ends where an address is.
+    pub fn ends_at(&self, address: VirtAddr) -> bool {
+        self.end() == address.bits()
+    }
+
     #[inline(always)]
     pub(super) fn covers(&self, address: VirtAddr) -> bool {
         self.start.get() <= address && address.bits() < self.end()
@@ -390,6 +417,14 @@ impl<'p> ExtentNode<'p> {
             let index = first + (number << (extent.step_bits() - size_bits));
             window.set(index, WindowPage { frame, ..page });
         }
+        self.start.set(self.start.get().min(extent.start));
+    }
+
+    /// As [`ExtentNode::enter`], for an extent of one page.
+    #[inline(always)]
+    pub(super) fn enter_one(&self, extent: &Extent) {
+        let Content::Window(window) = self.content.get() else { return };
+        window.set(index_in_block(extent.start, extent.frames.size_bits), page_of_extent(extent));
         self.start.set(self.start.get().min(extent.start));
     }
 

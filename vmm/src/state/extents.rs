@@ -12,12 +12,14 @@
 //! ```
 
 use core::cell::Cell;
+use core::ops::Range;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, Frames, Rights};
 
 use super::extent::Extent;
+use super::extent_neighbours::{Beside, Changes, Last};
 use super::extent_node::ExtentNode;
 use super::window::Window;
 use crate::types::mapping::Source;
@@ -46,71 +48,12 @@ pub(crate) struct Extents<'p> {
     last: Cell<Option<Last<'p>>>,
     /// Bytes in frames of the space's own.
     owned_bytes: Cell<usize>,
+    /// How often a node has left the tree, or come beside another in the same block.
+    changes: Changes,
     /// Copied capabilities.
     copies: Cell<usize>,
     /// Bytes in their frames.
     copied_bytes: Cell<usize>,
-}
-
-/// The nodes beside an address where nothing is mapped.
-#[derive(Clone, Copy)]
-pub(crate) struct Beside<'p> {
-    /// The window in the midst of which it is.
-    around: Option<&'p ExtentNode<'p>>,
-    /// Else the nodes before and behind it.
-    before: Option<&'p ExtentNode<'p>>,
-    after: Option<&'p ExtentNode<'p>>,
-}
-
-impl<'p> Beside<'p> {
-    #[inline(always)]
-    fn in_window(node: &'p ExtentNode<'p>) -> Beside<'p> {
-        Beside { around: Some(node), before: None, after: None }
-    }
-
-    /// The extent before `next`, which begins at the address, if `next` goes on where it ends in
-    /// every respect that an extent knows of.
-    #[inline(always)]
-    pub fn continued_by(&self, next: &Extent) -> Option<&'p ExtentNode<'p>> {
-        self.before.filter(|before| before.continues_with(next))
-    }
-
-    /// The node whose window takes `page`, which is at the address and has a capability of its own:
-    /// a window, or an extent of one page that can become one. Its other pages lie from `low` to
-    /// `high` (bytes), unless the address is in their midst.
-    #[inline(always)]
-    pub fn taking(&self, page: &Extent, low: usize, high: usize) -> Option<&'p ExtentNode<'p>> {
-        let near = |node: &&'p ExtentNode<'p>| {
-            node.takes(page) && low <= node.start().bits() && node.end() <= high
-        };
-        self.around.or_else(|| self.before.filter(near)).or_else(|| self.after.filter(near))
-    }
-}
-
-/// A node, and what is known of what lies behind it.
-#[derive(Clone, Copy)]
-struct Last<'p> {
-    /// Always in the tree.
-    node: &'p ExtentNode<'p>,
-    /// An address up to which nothing lies behind it. If that is behind its end, it is where the
-    /// next node begins.
-    clear_to: usize,
-    /// The next node, where `clear_to` is behind the end; always in the tree.
-    next: Option<&'p ExtentNode<'p>>,
-}
-
-impl<'p> Last<'p> {
-    /// A node that was looked up for itself.
-    #[inline(always)]
-    fn at(node: &'p ExtentNode<'p>) -> Last<'p> {
-        Last { node, clear_to: node.end(), next: None }
-    }
-
-    /// Whether nothing lies at `address`, and this is the node before it.
-    #[inline(always)]
-    fn is_before(&self, address: VirtAddr) -> bool {
-        self.node.end() <= address.bits() && address.bits() < self.clear_to
-    }
 }
 
 impl<'p> Extents<'p> {
@@ -118,6 +61,7 @@ impl<'p> Extents<'p> {
         Extents {
             by_start: RBTree::new(ByStart::new()),
             last: Cell::new(None),
+            changes: Changes::default(),
             owned_bytes: Cell::new(0),
             copies: Cell::new(0),
             copied_bytes: Cell::new(0),
@@ -127,6 +71,18 @@ impl<'p> Extents<'p> {
     /// Bytes in frames of the space's own.
     pub fn owned_bytes(&self) -> usize {
         self.owned_bytes.get()
+    }
+
+    /// A number that grows each time a node has left the tree, or has come, or become longer,
+    /// beside another in the same block.
+    #[inline(always)]
+    pub fn changes(&self) -> u64 {
+        self.changes.count
+    }
+
+    /// Notes that an extent becomes longer, perhaps in the block of what comes behind it.
+    pub fn note_longer(&mut self) {
+        self.changes.change();
     }
 
     /// Capabilities that are copies.
@@ -204,6 +160,13 @@ impl<'p> Extents<'p> {
         if let Some(window) = around.filter(|node| node.covers(start)) {
             return Some(window);
         }
+        if self.changes.watched.get() {
+            let beside = around.is_some_and(|before| node.begins_in_block_of(before));
+            let after = before.peek_next().get();
+            if beside || after.is_some_and(|after| node.ends_in_block_of(after)) {
+                self.changes.change();
+            }
+        }
         before.insert_after(node);
         if let Some(last) = self.last.get().filter(|last| last.is_before(start)) {
             // Elsewhere it changes nothing behind the last node; there it is the last one now.
@@ -264,6 +227,33 @@ impl<'p> Extents<'p> {
             node.widen(window);
         }
         self.enter(node, &Extent { frames: Frames { count: 1, ..page.frames }, ..*page });
+    }
+
+    /// Enters a page of the space's own in the window of a node, where pages of its block are
+    /// entered again and again.
+    #[inline(always)]
+    pub fn fill(&mut self, window: &'p ExtentNode<'p>, address: VirtAddr, page: &Extent) {
+        window.enter_one(page);
+        self.owned_bytes.set(self.owned_bytes.get() + page.bytes());
+        if self.last.get().is_some_and(|last| last.is_before(address)) {
+            // Not all is free behind that one any more.
+            self.last.set(None);
+        }
+    }
+
+    /// The addresses around a node up to where others are, in bytes. What comes there from now on
+    /// counts as a change.
+    pub fn watch_around(&self, node: &ExtentNode<'p>) -> Range<usize> {
+        self.changes.watched.set(true);
+        let at = self.by_start.find(&node.start());
+        let low = at.peek_prev().get().map_or(0, ExtentNode::end);
+        let high = at.peek_next().get().map_or(usize::MAX, |next| next.start().bits());
+        low..high
+    }
+
+    /// Makes a window of an extent of one page.
+    pub fn widen(&mut self, node: &'p ExtentNode<'p>, window: &'p Window<'p>) {
+        node.widen(window);
     }
 
     /// The first extent that lies, even in part, in `range`.
@@ -420,6 +410,7 @@ impl<'p> Extents<'p> {
     fn unlink(&mut self, node: &ExtentNode<'p>) -> Option<&'p ExtentNode<'p>> {
         // What was used last, and what is behind it, is always in the tree: this may be either.
         self.last.set(None);
+        self.changes.change();
         self.by_start.find_mut(&node.start()).remove()
     }
 
@@ -470,6 +461,17 @@ impl<'p> Extents<'p> {
         let extent = self.by_start.front().get()?.info();
         let freed = self.remove_range(&extent, 0, extent.frames.count, &mut None);
         Some((freed, extent))
+    }
+
+    /// Whether no other node than this is in a range of addresses, in bytes, not even in part.
+    pub fn are_alone(&self, node: &ExtentNode<'p>, range: Range<usize>) -> bool {
+        let mut others = self.by_start.iter().filter(|other| !core::ptr::eq(*other, node));
+        others.all(|other| other.end() <= range.start || range.end <= other.start().bits())
+    }
+
+    /// Whether a node is in the tree.
+    pub fn has_node(&self, node: &ExtentNode<'p>) -> bool {
+        self.by_start.iter().any(|other| core::ptr::eq(other, node))
     }
 
     /// Every extent, by address.

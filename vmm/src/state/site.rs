@@ -30,6 +30,8 @@ pub(crate) struct Site<'p> {
     pub callers: bool,
     /// Behind each page comes a guard: it is an arena of IPC buffers.
     pub strided: bool,
+    /// The changes of its space, as they were when it was found out.
+    pub changes: u64,
 }
 
 impl Site<'_> {
@@ -42,7 +44,7 @@ impl Site<'_> {
     /// Whether what was found out still holds.
     #[inline(always)]
     pub fn is_valid(&self) -> bool {
-        !self.space.has_changed_regions()
+        self.changes == self.space.changes()
     }
 
     /// The extent of a fresh frame that is mapped at `start`.

@@ -41,8 +41,8 @@ pub(crate) struct Space<'p> {
     quota: Cell<Quota>,
     /// Regions, extents or the quota may have changed since [`Space::watch`].
     changed: Cell<bool>,
-    /// Regions or threads may have changed since [`Space::watch_regions`].
-    changed_regions: Cell<bool>,
+    /// How often regions, threads or page tables may have changed.
+    changes: Cell<u64>,
     /// The page of packed IPC buffers that has room.
     pub open_packed: Cell<Option<RegionId>>,
     /// The arena of IPC buffers that has room.
@@ -87,7 +87,7 @@ impl Default for Space<'_> {
             mapped_pages: Cell::new(0),
             quota: Cell::new(Quota::UNLIMITED),
             changed: Cell::new(true),
-            changed_regions: Cell::new(true),
+            changes: Cell::new(0),
             open_packed: Cell::new(None),
             open_arena: Cell::new(None),
             threads: Cell::new(0),
@@ -123,7 +123,7 @@ impl<'p> Space<'p> {
     #[inline(always)]
     pub fn regions_mut(&self) -> RefMut<'_, Regions<'p>> {
         self.changed.set(true);
-        self.changed_regions.set(true);
+        self.note_change();
         self.regions.borrow_mut()
     }
 
@@ -159,17 +159,24 @@ impl<'p> Space<'p> {
         self.changed.set(false);
     }
 
-    /// Begins to watch regions and threads for changes: there is one watch for the one site that is
-    /// kept.
+    /// Notes that regions, threads or page tables may change now.
     #[inline(always)]
-    pub fn watch_regions(&self) {
-        self.changed_regions.set(false);
+    pub fn note_change(&self) {
+        self.changes.set(self.changes.get() + 1);
     }
 
-    /// Whether regions or threads may have changed since [`Space::watch_regions`].
+    /// A number that is another one each time regions, threads or page tables may have changed, and
+    /// never one that it was before.
     #[inline(always)]
-    pub fn has_changed_regions(&self) -> bool {
-        self.changed_regions.get()
+    pub fn changes(&self) -> u64 {
+        self.changes.get()
+    }
+
+    /// The same, where a change is, too, what changes which pages of a block can be in one window.
+    #[inline(always)]
+    pub fn changes_of_nodes(&self) -> u64 {
+        // Both only grow, so the sum is the same only as long as both are.
+        self.changes.get() + self.extents.borrow().changes()
     }
 
     /// IPC buffers in it, and threads that are registered in it.
@@ -187,7 +194,7 @@ impl<'p> Space<'p> {
     /// Changes how many threads have an IPC buffer here, and how many of them are registered.
     pub fn change_threads(&self, change: impl Fn(usize, usize) -> (usize, usize)) {
         let (threads, registered) = change(self.threads.get(), self.registered.get());
-        self.changed_regions.set(true);
+        self.note_change();
         self.threads.set(threads);
         self.registered.set(registered);
     }

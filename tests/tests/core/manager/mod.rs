@@ -2,6 +2,7 @@
 //! The manager, operation by operation.
 //!
 //! ```text
+//!   blocks.rs      pages one by one in blocks that have runs and edges of regions in their midst
 //!   boot.rs        how it starts, and what it refuses to start with
 //!   places.rs      where regions go: anywhere, fixed, within, aligned, guarded, reserved
 //!   memory.rs      mapping, unmapping, protecting, releasing, page tables, large pages
@@ -35,10 +36,11 @@
 //! ```
 //!
 //! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A109,
-//! A110, A112, A113, A210–A212, I14, I15, I22, I29 and I34.
+//! A110, A112, A113, A210–A212, A264, I14, I15, I22, I29, I34 and I46.
 
 mod anew;
 mod appending;
+mod blocks;
 mod bookkeeping;
 mod boot;
 mod buffers;

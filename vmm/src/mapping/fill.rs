@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Filling: mapping a page in a block of which others were mapped one by one.
+//!
+//! What must be found out for such a page is kept with its block (see `state/open_blocks.rs`). So a
+//! page that is filled in costs the kernel call, a clean frame that is at hand, and a note in a
+//! window, in whatever order pages come.
+
+use page_tables::{Table, VirtAddr};
+use untyped_alloc::{CachePolicy, Kernel, Memory, Refused};
+
+use crate::manager::vmm::Vmm;
+use crate::state::extent::Extent;
+use crate::state::extent_node::ExtentNode;
+use crate::state::open_blocks::{OpenBlock, Place};
+use crate::state::site::Site;
+use crate::types::ids::SpaceId;
+use crate::types::quota::Resource;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Maps the page at `start` (bytes) if it goes on where an extent of its region ends, as
+    /// [`Vmm::append_pages`] does, or if its block is open. `None` if it is no such page, or not to
+    /// be mapped at all: nothing was done then.
+    #[inline(always)]
+    pub(crate) fn append_or_fill(
+        &mut self,
+        space: SpaceId,
+        start: usize,
+    ) -> Option<Result<(), Refused>> {
+        if !self.is_append(space, start) {
+            if let Some(place) = self.open_blocks.find(&self.geometry, space, start) {
+                return self.fill(place, start);
+            }
+            self.begin_append(space, start)?;
+        }
+        self.append()
+    }
+
+    /// Maps the page at `start` (bytes) in an open block, if nothing is mapped there and a clean
+    /// frame is at hand.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, place: Place, start: usize) -> Option<Result<(), Refused>> {
+        let block = self.open_blocks.at(place)?;
+        let address = self.geometry.address(start).ok()?;
+        let &OpenBlock { space, node, table, rights, .. } = block;
+        if !node.is_window() {
+            return self.widen(place, start);
+        }
+        if !block.has_room_at(&self.geometry, address)
+            || !address.is_aligned(self.geometry.page_bits)
+            || table.is_listed_empty()
+        {
+            return None;
+        }
+        // In quarantine may be the page itself, which could not be moved back there.
+        let limited = space.quota().of(Resource::Frames) != usize::MAX;
+        if self.quarantined != 0 || limited {
+            return None;
+        }
+        let frame = self.alloc.alloc_zeroed_at_hand(block.mobility)?.frames();
+        let (root, cache) = (space.root.get(), CachePolicy::WriteBack);
+        if let Err(refusal) = self.kernel.page_map(frame.first, root, start, rights, cache) {
+            // It was allocated, so it can be freed.
+            let _ = self.alloc.free_unused_frames(frame);
+            return Some(Err(refusal));
+        }
+        table.use_one_more();
+        space.mapped_pages.set(space.mapped_pages.get() + 1);
+        space.extents_mut().fill(node, address, &Extent::fresh(address, frame, rights, cache));
+        Some(Ok(()))
+    }
+
+    /// Makes a window of the only page of an open block, unless the page at `start` (bytes) goes on
+    /// behind it, in its batch too. Then that can be filled in.
+    #[inline(never)]
+    fn widen(&mut self, place: Place, start: usize) -> Option<Result<(), Refused>> {
+        let block = self.open_blocks.at(place)?;
+        let &OpenBlock { space, node, .. } = block;
+        let page = self.geometry.address(start).ok()?;
+        let goes_on = node.ends_at(page) && {
+            let batch = self.alloc.batch_of(node.frames());
+            batch.is_some_and(|batch| self.alloc.is_zeroed_in_batch(&batch, node.count()))
+        };
+        if goes_on || !block.can_widen(&self.geometry, page) {
+            self.begin_append(space.id.get(), start)?;
+            return self.append();
+        }
+        let window = self.pools.window()?;
+        space.extents_mut().widen(node, window);
+        self.fill(place, start)
+    }
+
+    /// Keeps the block of a page that was recorded in a node, if a caller may map other pages of it
+    /// one by one.
+    #[inline(always)]
+    pub(super) fn open_block(
+        &mut self,
+        site: &Site<'p>,
+        node: &'p ExtentNode<'p>,
+        table: &'p Table<'p>,
+        page: VirtAddr,
+    ) {
+        // Frames that are not cached as others may have to leave the direct map first.
+        let alike = site.callers && !site.strided && site.cache == CachePolicy::WriteBack;
+        let more = site.high - site.low != self.geometry.page_bytes();
+        if alike && more && self.short_cuts {
+            let place = self.open_blocks.find(&self.geometry, site.space.id.get(), page.bits());
+            let known = place.and_then(|place| self.open_blocks.at(place));
+            if known.is_some_and(|block| core::ptr::eq(block.node, node)) {
+                return;
+            }
+            let block = OpenBlock::new(&self.geometry, site, (node, table), page);
+            self.open_blocks.keep(block);
+        }
+    }
+}
