@@ -83,10 +83,15 @@ impl<'p> OpenBlock<'p> {
     /// the guards of its region, and nothing is mapped there.
     #[inline(always)]
     pub fn has_room_at(&self, geometry: &Geometry, address: VirtAddr) -> bool {
-        let page = address.bits() >> geometry.page_bits & (BLOCK_PAGES - 1);
         // What was an extent of one page here may have become a window elsewhere.
         let here = number_of(geometry, self.node.start().bits()) == self.number;
-        here && self.usable >> page & 1 != 0 && !self.node.has(address)
+        here && self.is_usable(geometry, address) && !self.node.has(address)
+    }
+
+    #[inline(always)]
+    fn is_usable(&self, geometry: &Geometry, address: VirtAddr) -> bool {
+        let page = address.bits() >> geometry.page_bits & (BLOCK_PAGES - 1);
+        self.usable >> page & 1 != 0
     }
 
     /// Whether the node is still an extent of one page in the block, and can become a window for
@@ -94,7 +99,7 @@ impl<'p> OpenBlock<'p> {
     pub fn can_widen(&self, geometry: &Geometry, address: VirtAddr) -> bool {
         let page = Frames { first: CPtr::NULL, count: 1, size_bits: geometry.page_bits };
         let page = Extent::fresh(address, page, self.rights, CachePolicy::WriteBack);
-        self.node.takes(&page)
+        self.is_usable(geometry, address) && self.node.takes(&page) && !self.node.covers(address)
     }
 
     /// Its first address, in bytes, and which of its pages can be in the window.
