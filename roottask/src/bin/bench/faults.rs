@@ -185,6 +185,9 @@ fn cow_break(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
     vmm.release(region)
 }
 
+/// Pages that are left for book-keeping where no others are.
+const BOOKKEEPING: usize = 8;
+
 /// The first write to each page of a region that was cloned, where all frames have second mappings
 /// that last. By hand: the page is unmapped, copied there, and the other frame mapped in its place.
 pub fn cow_break_again(vmm: &mut Manager) -> Result {
@@ -192,7 +195,7 @@ pub fn cow_break_again(vmm: &mut Manager) -> Result {
     let (own, options) = (vmm.own_space(), RegionOptions::new(TIMES));
     // So that frames are used again.
     let hoard = {
-        let both = vmm.map(own, &RegionOptions::new(2 * TIMES))?;
+        let both = vmm.map(own, &RegionOptions::new(2 * TIMES + BOOKKEEPING))?;
         let hoard = crate::bulk::hoard(vmm)?;
         vmm.release(both)?;
         hoard
