@@ -51,6 +51,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             NodeKind::Thread
         } else if pools.wants_windows {
             NodeKind::Window
+        } else if pools.wants_shelves {
+            return Some(Wanted::Shelves);
         } else {
             return None;
         };
@@ -111,9 +113,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[cold]
     fn refill_slowly(&mut self) -> Result<Reserve> {
         while let Some(wanted) = self.below_reserve() {
-            if matches!(wanted, Wanted::Own(NodeKind::Window)) && self.alloc.untypeds_are_few() {
+            let needless = matches!(wanted, Wanted::Own(NodeKind::Window) | Wanted::Shelves);
+            if needless && self.alloc.untypeds_are_few() {
                 // Whoever has none does without: nothing is to be refused for their sake.
-                self.pools.wants_windows = false;
+                (self.pools.wants_windows, self.pools.wants_shelves) = (false, false);
                 continue;
             }
             self.adopt_next_page(wanted)?;
@@ -168,6 +171,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Wanted::Own(NodeKind::Region) => self.pools.regions.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Extent) => self.pools.adopt_extents(memory, vaddr),
             Wanted::Own(NodeKind::Window) => self.pools.adopt_windows(memory, vaddr),
+            Wanted::Shelves => self.pools.adopt_shelves(memory, vaddr),
             Wanted::Own(NodeKind::Table) => self.pools.tables.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Space) => self.pools.spaces.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Refcounts) => self.pools.refcounts.adopt(memory, vaddr),

@@ -7,7 +7,7 @@ use untyped_alloc::{Blame, Kernel, Memory, Rights};
 use super::decide::{decide, Covering};
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
-use crate::state::open_blocks::Place;
+use crate::state::open_blocks::{Links, OpenBlock};
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
@@ -27,8 +27,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Option<FaultClass> {
         let page = fault.address & !(self.geometry.page_bytes() - 1);
         if !self.is_append(space, page) {
-            if let Some(place) = self.open_blocks.find(&self.geometry, space, page) {
-                return self.fill_touched(place, page, fault);
+            if let Some(block) = self.open_blocks.find(&self.geometry, space, page) {
+                return self.fill_touched(block, page, fault);
             }
             self.begin_append(space, page)?;
         }
@@ -59,9 +59,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps the page that was touched, at `page` (bytes) in an open block, if that is mapped on
     /// demand, page by page. `None` if it is not, or the kernel refused: nothing was done then.
     #[inline(always)]
-    fn fill_touched(&mut self, place: Place, page: usize, fault: &PageFault) -> Option<FaultClass> {
-        let class = self.class_in_block(place)?;
-        let rights = self.open_blocks.at(place)?.rights;
+    fn fill_touched(
+        &mut self,
+        (block, links): (&'p OpenBlock<'p>, Links<'p>),
+        page: usize,
+        fault: &PageFault,
+    ) -> Option<FaultClass> {
+        let class = self.class_in_block(block, links.region);
+        let rights = block.rights.get();
         let single = matches!(
             class,
             FaultClass::DemandZero { around: 1 } | FaultClass::StackGrowth { around: 1 }
@@ -69,21 +74,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !single || !rights.contains(fault.access.needs(&self.geometry)) {
             return None;
         }
-        matches!(self.fill(place, page), Some(Ok(()))).then_some(class)
+        matches!(self.fill((block, links), page), Some(Ok(()))).then_some(class)
     }
 
     /// What a touch is of a page of an open block that is not mapped, if the rights allow it.
     #[inline(always)]
-    fn class_in_block(&mut self, place: Place) -> Option<FaultClass> {
-        let block = self.open_blocks.at_mut(place)?;
-        match block.class {
-            Some(class) => Some(class),
-            None => {
-                let (low, high) = self.between_guards(self.open_blocks.at(place)?.region);
-                let block = self.open_blocks.at_mut(place)?;
-                Some(*block.class.insert(class_of_touch(block.region, low, high)))
-            }
-        }
+    fn class_in_block(&self, block: &OpenBlock<'p>, region: &Region<'p>) -> FaultClass {
+        block.class.get().unwrap_or_else(|| {
+            let (low, high) = self.between_guards(region);
+            let class = class_of_touch(region, low, high);
+            block.class.set(Some(class));
+            class
+        })
     }
 
     /// Maps the page that was touched, in `region`, where nothing is mapped; and up to `around` - 1

@@ -17,6 +17,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let pools = &self.pools;
         let total = pools.regions.total_bytes()
             + pools.extent_bytes().0
+            + pools.shelves.total_bytes()
             + pools.tables.total_bytes()
             + pools.spaces.total_bytes()
             + pools.refcounts.total_bytes()

@@ -120,11 +120,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// I46: an open block of which what was found out still holds is what would be found out now.
     fn validate_open_blocks(&self) -> Result<(), Violation> {
-        for block in self.open_blocks.iter().filter(|block| block.is_valid()) {
-            let (space, (at, usable)) = (block.space, block.pages(&self.geometry));
+        for block in self.open_blocks.iter() {
+            let Some(links) = block.links() else { continue };
+            let (space, (at, usable)) = (links.space, block.pages(&self.geometry));
             let there = self.spaces.find(space.id.get()).is_some_and(|it| core::ptr::eq(it, space));
             hold("an open block is in a space that there is", at, there)?;
-            let region = space.regions().iter().find(|it| core::ptr::eq(*it, block.region));
+            let region = space.regions().iter().find(|it| core::ptr::eq(*it, links.region));
             let region = region.filter(|region| region.is_callers() && !region.is_edge());
             let Some(region) = region else {
                 return hold("an open block is in a region of a caller's", at, false);
@@ -137,27 +138,28 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             };
             let now = pages.filter(between).fold(0u16, |pages, page| pages | 1 << page);
             hold("the pages of an open block lie between guards", at, usable & !now == 0)?;
-            let alike = (rights, mobility) == (block.rights, block.mobility);
+            let alike = (rights, mobility) == (block.rights.get(), block.mobility.get());
             let plain = cache == CachePolicy::WriteBack && !strided;
             hold("pages of an open block are as their region's", at, alike && plain)?;
-            let known = block.class.is_none_or(|class| class == class_of_touch(region, low, high));
+            let known =
+                block.class.get().is_none_or(|class| class == class_of_touch(region, low, high));
             hold("a touch in an open block is what it was found to be", at, known)?;
-            let linked = space.extents().has_node(block.node);
+            let linked = space.extents().has_node(links.node);
             hold("the node of an open block is in the tree", at, linked)?;
             let pages = usable.trailing_zeros() as usize..16 - usable.leading_zeros() as usize;
             let [from, to] =
                 [pages.start, pages.end].map(|it| at + (it << self.geometry.page_bits));
-            let alone = space.extents().are_alone(block.node, from..to);
+            let alone = space.extents().are_alone(links.node, from..to);
             hold("nothing else is among the pages of an open block", at, alone)?;
-            let start = block.node.info().start.bits();
+            let start = links.node.info().start.bits();
             let inside = at <= start && start < at + (BLOCK_PAGES << self.geometry.page_bits);
-            hold("a window is in its open block", at, inside || !block.node.is_window())?;
+            hold("a window is in its open block", at, inside || !links.node.is_window())?;
             let deepest = self.geometry.levels.len() as u8 - 1;
             let address = self.geometry.address(at.max(low));
             let address =
                 address.map_err(|_| Violation { rule: "blocks are in user space", at })?;
             let table = space.shadow.borrow().find(&self.geometry, deepest, address);
-            let same = table.is_some_and(|table| core::ptr::eq(table, block.table));
+            let same = table.is_some_and(|table| core::ptr::eq(table, links.table));
             hold("an open block knows its page table", at, same)?;
         }
         Ok(())

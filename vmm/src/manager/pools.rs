@@ -5,6 +5,7 @@ use page_tables::Table;
 use untyped_alloc::{Memory, Pool};
 
 use crate::state::extent_node::ExtentNode;
+use crate::state::open_blocks::Shelf;
 use crate::state::refcounts::{CapCopies, RefcountGroup};
 use crate::state::region::Region;
 use crate::state::reserve::Reserve;
@@ -20,6 +21,9 @@ pub(crate) struct Pools<'p> {
     windows: Pool<'p, Window<'p>>,
     /// A window was to be had, and there was none.
     pub wants_windows: bool,
+    pub shelves: Pool<'p, Shelf<'p>>,
+    /// A shelf was to be had, and there was none.
+    pub wants_shelves: bool,
     pub tables: Pool<'p, Table<'p>>,
     pub spaces: Pool<'p, Space<'p>>,
     pub refcounts: Pool<'p, RefcountGroup<'p>>,
@@ -34,6 +38,8 @@ impl<'p> Pools<'p> {
             extents: Pool::new(|node| &node.next_free),
             windows: Pool::new(|node| &node.next_free),
             wants_windows: false,
+            shelves: Pool::new(|node| &node.next_free),
+            wants_shelves: false,
             tables: Pool::new(|node| &node.next_free),
             spaces: Pool::new(|node| &node.next_free),
             refcounts: Pool::new(|node| &node.next_free),
@@ -81,6 +87,13 @@ impl<'p> Pools<'p> {
         self.windows.free(window);
     }
 
+    /// Takes a shelf, as [`Pools::window`] takes a window.
+    pub fn shelf(&mut self) -> Option<&'p Shelf<'p>> {
+        let shelf = self.shelves.alloc();
+        self.wants_shelves |= shelf.is_none();
+        shelf
+    }
+
     /// Nodes for extents that are free.
     #[inline(always)]
     pub fn free_extents(&self) -> usize {
@@ -102,6 +115,12 @@ impl<'p> Pools<'p> {
     pub fn adopt_windows(&mut self, memory: &mut impl Memory<'p>, vaddr: usize) {
         self.wants_windows = false;
         self.windows.adopt(memory, vaddr);
+    }
+
+    /// Makes a page into shelves.
+    pub fn adopt_shelves(&mut self, memory: &mut impl Memory<'p>, vaddr: usize) {
+        self.wants_shelves = false;
+        self.shelves.adopt(memory, vaddr);
     }
 
     /// Takes a table's node.

@@ -9,7 +9,7 @@
 //! One page takes a shorter way, `commit_page`, and a page behind the last one a still shorter one:
 //! see `append.rs`.
 
-use page_tables::{PageRange, VirtAddr};
+use page_tables::{PageRange, Table, VirtAddr};
 use untyped_alloc::Error as AllocatorError;
 use untyped_alloc::{AllocatedFrames, CachePolicy, Frames, Kernel, Memory, Mobility, Rights};
 
@@ -37,6 +37,9 @@ enum Record<'p> {
     /// In a node of its own.
     Node(&'p ExtentNode<'p>),
 }
+
+/// Where a page is recorded by itself, and the page table that it is in.
+pub(super) type Single<'p> = (&'p ExtentNode<'p>, &'p Table<'p>);
 
 /// What pages are to be, and what batches their frames come from.
 #[derive(Clone, Copy)]
@@ -147,34 +150,44 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (size_bits, mobility) = (self.geometry.page_bits, site.mobility);
         let taken = self
             .alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1, mobility))?;
-        let clean = match taken {
-            AllocatedFrames::Zeroed(clean) => clean,
-            AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
+        let (clean, came_clean) = match taken {
+            AllocatedFrames::Zeroed(clean) => (clean, true),
+            AllocatedFrames::Dirty(dirty) => (self.zero_frames(reserve, dirty)?, false),
         };
-        self.commit_frame(reserve, site, page, clean.frames())
+        self.commit_frame(reserve, site, page, (clean.frames(), came_clean))
     }
 
-    /// Maps one frame, which holds what the page is to begin with, at `page` of `region`. A failure
-    /// frees it.
+    /// Maps one frame, which holds what the page is to begin with, at `page` of `region`. `more`
+    /// says whether clean frames for other pages may be at hand. A failure frees it.
     #[inline]
     pub(super) fn commit_frame(
         &mut self,
         reserve: &mut Reserve,
         site: &Site<'p>,
         page: PageRange,
-        frames: Frames,
+        (frames, more): (Frames, bool),
     ) -> Result {
         let extent = site.page(page.start(), frames);
-        let mapped = self.map_page(reserve, site, &extent);
-        if mapped.is_err() {
-            self.free_unused(&extent);
-            self.try_free_empty_tables_in(site.space, page);
+        match self.map_page(reserve, site, &extent) {
+            Ok(None) => {}
+            Ok(Some(single)) => self.open_block(site, single, page.start(), more),
+            Err(error) => {
+                self.free_unused(&extent);
+                self.try_free_empty_tables_in(site.space, page);
+                return Err(error);
+            }
         }
-        mapped
+        Ok(())
     }
 
+    /// Returns where the page is recorded by itself, unless it made an extent longer.
     #[inline]
-    fn map_page(&mut self, reserve: &mut Reserve, site: &Site<'p>, extent: &Extent) -> Result {
+    fn map_page(
+        &mut self,
+        reserve: &mut Reserve,
+        site: &Site<'p>,
+        extent: &Extent,
+    ) -> Result<Option<Single<'p>>> {
         let space = site.space;
         self.leave_direct_map(extent.cache, extent.frames)?;
         let table = self.table_at(reserve, space, extent.start)?;
@@ -193,25 +206,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         space.shadow.borrow_mut().use_table(table, 1);
         space.mapped_pages.set(space.mapped_pages.get() + 1);
-        match record {
+        Ok(match record {
             Record::Extent(before) => {
                 let mut extents = space.extents_mut();
                 extents.note_longer();
                 extents.extend(before, self.geometry.page_bytes());
+                None
             }
             Record::Window(node, window) => {
                 space.extents_mut().enter_page(node, window, extent);
-                self.open_block(site, node, table, extent.start);
+                Some((node, table))
             }
             Record::Node(node) => {
                 let unneeded = space.extents_mut().insert(node, *extent);
-                match unneeded {
-                    Some(node) => self.pools.spare_extent(reserve, node),
-                    None => self.open_block(site, node, table, extent.start),
-                }
+                let used = unneeded.is_none();
+                unneeded.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
+                used.then_some((node, table))
             }
-        }
-        Ok(())
+        })
     }
 
     /// Where a page is to be recorded: where an extent of its region and of its batch ends, that

@@ -5,13 +5,13 @@
 //! page that is filled in costs the kernel call, a clean frame that is at hand, and a note in a
 //! window, in whatever order pages come.
 
-use page_tables::{Table, VirtAddr};
+use page_tables::VirtAddr;
 use untyped_alloc::{CachePolicy, Kernel, Memory, Refused};
 
+use super::commit::Single;
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
-use crate::state::extent_node::ExtentNode;
-use crate::state::open_blocks::{OpenBlock, Place};
+use crate::state::open_blocks::{Links, OpenBlock};
 use crate::state::site::Site;
 use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
@@ -27,8 +27,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         start: usize,
     ) -> Option<Result<(), Refused>> {
         if !self.is_append(space, start) {
-            if let Some(place) = self.open_blocks.find(&self.geometry, space, start) {
-                return self.fill(place, start);
+            if let Some(block) = self.open_blocks.find(&self.geometry, space, start) {
+                return self.fill(block, start);
             }
             self.begin_append(space, start)?;
         }
@@ -38,14 +38,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps the page at `start` (bytes) in an open block, if nothing is mapped there and a clean
     /// frame is at hand.
     #[inline(always)]
-    pub(crate) fn fill(&mut self, place: Place, start: usize) -> Option<Result<(), Refused>> {
-        let block = self.open_blocks.at(place)?;
+    pub(crate) fn fill(
+        &mut self,
+        (block, links): (&'p OpenBlock<'p>, Links<'p>),
+        start: usize,
+    ) -> Option<Result<(), Refused>> {
         let address = self.geometry.address(start).ok()?;
-        let &OpenBlock { space, node, table, rights, .. } = block;
+        let Links { space, node, table, .. } = links;
         if !node.is_window() {
-            return self.widen(place, start);
+            return self.widen((block, links), start);
         }
-        if !block.has_room_at(&self.geometry, address)
+        if !block.has_room_at(node, &self.geometry, address)
             || !address.is_aligned(self.geometry.page_bits)
             || table.is_listed_empty()
         {
@@ -56,8 +59,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if self.quarantined != 0 || limited {
             return None;
         }
-        let frame = self.alloc.alloc_zeroed_at_hand(block.mobility)?.frames();
-        let (root, cache) = (space.root.get(), CachePolicy::WriteBack);
+        let frame = self.alloc.alloc_zeroed_at_hand(block.mobility.get())?.frames();
+        let (root, rights) = (space.root.get(), block.rights.get());
+        let cache = CachePolicy::WriteBack;
         if let Err(refusal) = self.kernel.page_map(frame.first, root, start, rights, cache) {
             // It was allocated, so it can be freed.
             let _ = self.alloc.free_unused_frames(frame);
@@ -72,44 +76,50 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a window of the only page of an open block, unless the page at `start` (bytes) goes on
     /// behind it, in its batch too. Then that can be filled in.
     #[inline(never)]
-    fn widen(&mut self, place: Place, start: usize) -> Option<Result<(), Refused>> {
-        let block = self.open_blocks.at(place)?;
-        let &OpenBlock { space, node, .. } = block;
+    fn widen(
+        &mut self,
+        (block, links): (&'p OpenBlock<'p>, Links<'p>),
+        start: usize,
+    ) -> Option<Result<(), Refused>> {
+        let Links { space, node, .. } = links;
         let page = self.geometry.address(start).ok()?;
         let goes_on = node.ends_at(page) && {
             let batch = self.alloc.batch_of(node.frames());
             batch.is_some_and(|batch| self.alloc.is_zeroed_in_batch(&batch, node.count()))
         };
-        if goes_on || !block.can_widen(&self.geometry, page) {
+        if goes_on || !block.can_widen(node, &self.geometry, page) {
             self.begin_append(space.id.get(), start)?;
             return self.append();
         }
         let window = self.pools.window()?;
         space.extents_mut().widen(node, window);
-        self.fill(place, start)
+        self.fill((block, links), start)
     }
 
-    /// Keeps the block of a page that was recorded in a node, if a caller may map other pages of it
-    /// one by one.
+    /// Keeps the block of a page that is recorded by itself, if a caller may map other pages of it
+    /// one by one, and `more` says that there may be frames for that.
     #[inline(always)]
     pub(super) fn open_block(
         &mut self,
         site: &Site<'p>,
-        node: &'p ExtentNode<'p>,
-        table: &'p Table<'p>,
+        single: Single<'p>,
         page: VirtAddr,
+        more: bool,
     ) {
-        // Frames that are not cached as others may have to leave the direct map first.
-        let alike = site.callers && !site.strided && site.cache == CachePolicy::WriteBack;
-        let more = site.high - site.low != self.geometry.page_bytes();
-        if alike && more && self.short_cuts {
-            let place = self.open_blocks.find(&self.geometry, site.space.id.get(), page.bits());
-            let known = place.and_then(|place| self.open_blocks.at(place));
-            if known.is_some_and(|block| core::ptr::eq(block.node, node)) {
+        let known = self.open_blocks.find(&self.geometry, site.space.id.get(), page.bits());
+        if let Some((block, links)) = known {
+            if core::ptr::eq(links.node, single.0) {
                 return;
             }
-            let block = OpenBlock::new(&self.geometry, site, (node, table), page);
-            self.open_blocks.keep(block);
+            // Beside the window that is known, another has grown.
+            block.close();
+        }
+        // Frames that are not cached as others may have to leave the direct map first.
+        let alike = site.callers && !site.strided && site.cache == CachePolicy::WriteBack;
+        let others = site.high - site.low != self.geometry.page_bytes();
+        if alike && others && more && self.short_cuts {
+            let Vmm { open_blocks, pools, geometry, .. } = self;
+            open_blocks.keep(geometry, site, single, page, || pools.shelf());
         }
     }
 }

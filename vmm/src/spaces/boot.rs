@@ -145,7 +145,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let page = split_first(&mut self.bookkeeping.boot);
         let page = page.ok_or(Error::OutOfNodes(match wanted {
             Wanted::Own(kind) => kind,
-            Wanted::Allocator(_) => NodeKind::Region,
+            Wanted::Allocator(_) | Wanted::Shelves => NodeKind::Region,
         }))?;
         self.adopt(page, wanted);
         Ok(())

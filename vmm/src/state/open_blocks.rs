@@ -7,10 +7,15 @@
 //! the space has no change but pages that come and go (invariant I46). An append cursor does the
 //! same for pages that come in order.
 //!
+//! They lie on *shelves*, nodes of book-keeping memory, which are taken when the first block is
+//! opened and kept. Who has no memory for them does without.
+//!
 //! ```text
 //!   block number   ──► place = its last bits, and those of the space's number
 //!   place          │ space │ number │ changes │ window │ table │ usable pages │ rights │ …
 //! ```
+
+use core::cell::Cell;
 
 use page_tables::{Geometry, Table, VirtAddr};
 use untyped_alloc::{CPtr, CachePolicy, Frames, Mobility, Rights};
@@ -24,87 +29,124 @@ use super::window::{BLOCK_BITS, BLOCK_PAGES};
 use crate::types::fault::FaultClass;
 use crate::types::ids::SpaceId;
 
+/// Blocks on a shelf.
+const ON_SHELF: usize = 16;
+const SHELVES: usize = 4;
 /// How many blocks are kept: of 64 KiB each, so that memory of 4 MiB is filled without a search.
 /// The last bits of a block's number say where it is kept.
-const PLACES: usize = 64;
+const PLACES: usize = SHELVES * ON_SHELF;
 
-/// A block of which single pages are mapped, and what holds for all of them.
+/// Where a block lies, and what it is recorded in.
 #[derive(Clone, Copy)]
-pub(crate) struct OpenBlock<'p> {
+pub(crate) struct Links<'p> {
     pub space: &'p Space<'p>,
     pub region: &'p Region<'p>,
     /// Its window, or the only page of it that can become one; in the tree of the space's extents.
     pub node: &'p ExtentNode<'p>,
     /// The page table that its pages are in.
     pub table: &'p Table<'p>,
+}
+
+/// A block of which single pages are mapped, and what holds for all of them; or a place for one.
+pub(crate) struct OpenBlock<'p> {
+    links: Cell<Option<Links<'p>>>,
     /// Its address, in blocks.
-    number: usize,
+    number: Cell<usize>,
     /// The changes of its space, as they were when all this was found out.
-    changes: u64,
+    changes: Cell<u64>,
     /// Bit n is set where page n lies between the guards of its region, and between what else is
     /// mapped before the window and behind it.
-    usable: u16,
+    usable: Cell<u16>,
     /// The rights that its region's pages are mapped with.
-    pub rights: Rights,
-    pub mobility: Mobility,
-    /// What a touch of a page is that is not mapped, if the rights allow it.
-    /// `None` until one was touched.
-    pub class: Option<FaultClass>,
+    pub rights: Cell<Rights>,
+    pub mobility: Cell<Mobility>,
+    /// What a touch of a page is that is not mapped, if the rights allow it; `None` until one was
+    /// touched.
+    pub class: Cell<Option<FaultClass>>,
+}
+
+impl Default for OpenBlock<'_> {
+    fn default() -> Self {
+        OpenBlock {
+            links: Cell::new(None),
+            number: Cell::new(0),
+            changes: Cell::new(0),
+            usable: Cell::new(0),
+            rights: Cell::new(Rights::empty()),
+            mobility: Cell::new(Mobility::Fixed),
+            class: Cell::new(None),
+        }
+    }
 }
 
 impl<'p> OpenBlock<'p> {
-    /// The block of a page of a site, which is recorded in `node` now.
-    pub fn new(
+    /// Keeps the block of a page of a site, which is recorded in `node` now.
+    fn keep(
+        &self,
         geometry: &Geometry,
         site: &Site<'p>,
         (node, table): (&'p ExtentNode<'p>, &'p Table<'p>),
-        page: VirtAddr,
-    ) -> OpenBlock<'p> {
-        let number = number_of(geometry, page.bits());
+        number: usize,
+    ) {
         let start = number << (geometry.page_bits + BLOCK_BITS);
         let pages = |to: usize| (to.saturating_sub(start) >> geometry.page_bits).min(BLOCK_PAGES);
         let below = |page: usize| (1u32 << page) - 1;
         let room = site.space.extents().watch_around(node);
         let (low, high) = (site.low.max(room.start), site.high.min(room.end));
-        let usable = (below(pages(high)) & !below(pages(low))) as u16;
         let Site { space, region, rights, mobility, .. } = *site;
-        let changes = space.changes_of_nodes();
-        let class = None;
-        OpenBlock { space, region, node, table, number, changes, usable, rights, mobility, class }
+        self.links.set(Some(Links { space, region, node, table }));
+        self.number.set(number);
+        self.changes.set(space.changes_of_nodes());
+        self.usable.set((below(pages(high)) & !below(pages(low))) as u16);
+        self.rights.set(rights);
+        self.mobility.set(mobility);
+        self.class.set(None);
     }
 
-    /// Whether what was found out still holds.
-    #[inline(always)]
-    pub fn is_valid(&self) -> bool {
-        self.changes == self.space.changes_of_nodes()
+    /// Keeps it no more.
+    pub fn close(&self) {
+        self.links.set(None);
     }
 
-    /// Whether a page of it, at `address`, may be mapped and can be in the window: it lies between
-    /// the guards of its region, and nothing is mapped there.
+    /// Where it lies, and what it is recorded in, as long as what was found out holds; `None` for
+    /// an empty place, too.
     #[inline(always)]
-    pub fn has_room_at(&self, geometry: &Geometry, address: VirtAddr) -> bool {
+    pub fn links(&self) -> Option<Links<'p>> {
+        let links = self.links.get()?;
+        (self.changes.get() == links.space.changes_of_nodes()).then_some(links)
+    }
+
+    /// Whether a page of it, at `address`, may be mapped and can be in the window of `node`: it
+    /// lies between the guards of its region, and nothing is mapped there.
+    #[inline(always)]
+    pub fn has_room_at(
+        &self,
+        node: &ExtentNode<'p>,
+        geometry: &Geometry,
+        address: VirtAddr,
+    ) -> bool {
         // What was an extent of one page here may have become a window elsewhere.
-        let here = number_of(geometry, self.node.start().bits()) == self.number;
-        here && self.is_usable(geometry, address) && !self.node.has(address)
+        let here = number_of(geometry, node.start().bits()) == self.number.get();
+        here && self.is_usable(geometry, address) && !node.has(address)
     }
 
     #[inline(always)]
     fn is_usable(&self, geometry: &Geometry, address: VirtAddr) -> bool {
         let page = address.bits() >> geometry.page_bits & (BLOCK_PAGES - 1);
-        self.usable >> page & 1 != 0
+        self.usable.get() >> page & 1 != 0
     }
 
-    /// Whether the node is still an extent of one page in the block, and can become a window for
-    /// the page at `address`.
-    pub fn can_widen(&self, geometry: &Geometry, address: VirtAddr) -> bool {
+    /// Whether `node` is still an extent of one page in the block, and can become a window for the
+    /// page at `address`.
+    pub fn can_widen(&self, node: &ExtentNode<'p>, geometry: &Geometry, address: VirtAddr) -> bool {
         let page = Frames { first: CPtr::NULL, count: 1, size_bits: geometry.page_bits };
-        let page = Extent::fresh(address, page, self.rights, CachePolicy::WriteBack);
-        self.is_usable(geometry, address) && self.node.takes(&page) && !self.node.covers(address)
+        let page = Extent::fresh(address, page, self.rights.get(), CachePolicy::WriteBack);
+        self.is_usable(geometry, address) && node.takes(&page) && !node.covers(address)
     }
 
     /// Its first address, in bytes, and which of its pages can be in the window.
     pub fn pages(&self, geometry: &Geometry) -> (usize, u16) {
-        (self.number << (geometry.page_bits + BLOCK_BITS), self.usable)
+        (self.number.get() << (geometry.page_bits + BLOCK_BITS), self.usable.get())
     }
 }
 
@@ -114,57 +156,72 @@ fn number_of(geometry: &Geometry, address: usize) -> usize {
     address >> (geometry.page_bits + BLOCK_BITS)
 }
 
-/// Where a block is kept.
-#[derive(Clone, Copy)]
-pub(crate) struct Place(usize);
+/// Places for blocks.
+#[derive(Default)]
+pub(crate) struct Shelf<'p> {
+    pub next_free: Cell<Option<&'p Shelf<'p>>>,
+    blocks: [OpenBlock<'p>; ON_SHELF],
+}
 
 /// The blocks that are kept: the last one of each place.
-pub(crate) struct OpenBlocks<'p>([Option<OpenBlock<'p>>; PLACES]);
+pub(crate) struct OpenBlocks<'p>([Option<&'p Shelf<'p>>; SHELVES]);
 
 impl<'p> OpenBlocks<'p> {
-    /// None.
+    /// None, and no shelf.
     pub const fn new() -> OpenBlocks<'p> {
-        OpenBlocks([None; PLACES])
+        OpenBlocks([None; SHELVES])
     }
 
     /// The place of a block. Blocks of one space that lie together are in places of their own, and
     /// so are blocks of several spaces at the same addresses.
     #[inline(always)]
-    fn place(space: SpaceId, number: usize) -> Place {
-        Place((number ^ (space.number as usize).wrapping_mul(5)) % PLACES)
+    fn place(space: SpaceId, number: usize) -> usize {
+        (number ^ (space.number as usize).wrapping_mul(5)) % PLACES
     }
 
-    /// Where the block is kept that an address (bytes) of a space is in, if it is and what is known
-    /// of it holds.
+    /// The block that an address (bytes) of a space is in, if it is kept and what is known of it
+    /// holds; with where it lies.
     #[inline(always)]
-    pub fn find(&self, geometry: &Geometry, space: SpaceId, address: usize) -> Option<Place> {
+    pub fn find(
+        &self,
+        geometry: &Geometry,
+        space: SpaceId,
+        address: usize,
+    ) -> Option<(&'p OpenBlock<'p>, Links<'p>)> {
         let number = number_of(geometry, address);
         let place = OpenBlocks::place(space, number);
-        let block = self.at(place)?;
-        let is = block.number == number && block.space.id.get() == space && block.is_valid();
-        is.then_some(place)
+        let block = &self.0[place / ON_SHELF]?.blocks[place % ON_SHELF];
+        if block.number.get() != number {
+            return None;
+        }
+        let links = block.links()?;
+        (links.space.id.get() == space).then_some((block, links))
     }
 
-    /// The block that is kept at a place.
-    #[inline(always)]
-    pub fn at(&self, place: Place) -> Option<&OpenBlock<'p>> {
-        self.0[place.0].as_ref()
-    }
-
-    /// The same, to be changed.
-    #[inline(always)]
-    pub fn at_mut(&mut self, place: Place) -> Option<&mut OpenBlock<'p>> {
-        self.0[place.0].as_mut()
-    }
-
-    /// Keeps a block, in the place of another.
-    pub fn keep(&mut self, block: OpenBlock<'p>) {
-        let place = OpenBlocks::place(block.space.id.get(), block.number);
-        self.0[place.0] = Some(block);
+    /// Keeps the block of a page of a site, in the place of another. `shelf` gives a shelf where
+    /// there is none yet; without it nothing is kept.
+    #[inline]
+    pub fn keep(
+        &mut self,
+        geometry: &Geometry,
+        site: &Site<'p>,
+        (node, table): (&'p ExtentNode<'p>, &'p Table<'p>),
+        page: VirtAddr,
+        shelf: impl FnOnce() -> Option<&'p Shelf<'p>>,
+    ) {
+        let number = number_of(geometry, page.bits());
+        let place = OpenBlocks::place(site.space.id.get(), number);
+        let there = &mut self.0[place / ON_SHELF];
+        if there.is_none() {
+            *there = shelf();
+        }
+        if let Some(shelf) = there {
+            shelf.blocks[place % ON_SHELF].keep(geometry, site, (node, table), number);
+        }
     }
 
     /// All that are kept.
-    pub fn iter(&self) -> impl Iterator<Item = &OpenBlock<'p>> {
-        self.0.iter().flatten()
+    pub fn iter(&self) -> impl Iterator<Item = &'p OpenBlock<'p>> + '_ {
+        self.0.iter().flatten().flat_map(|shelf| &shelf.blocks)
     }
 }

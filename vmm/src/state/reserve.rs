@@ -117,6 +117,8 @@ pub(crate) struct Bookkeeping {
 pub(crate) enum Wanted {
     Allocator(untyped_alloc::NodeKind),
     Own(NodeKind),
+    /// Shelves for open blocks, which nobody must have.
+    Shelves,
 }
 
 /// Takes the first page off a range.
