@@ -6,7 +6,7 @@
 //! window, in whatever order pages come.
 
 use page_tables::VirtAddr;
-use untyped_alloc::{CachePolicy, Kernel, Memory, Refused};
+use untyped_alloc::{CPtr, CachePolicy, Kernel, Memory, Refused, Rights};
 
 use super::commit::Single;
 use crate::manager::vmm::Vmm;
@@ -62,7 +62,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let frame = self.alloc.alloc_zeroed_at_hand(block.mobility.get())?.frames();
         let (root, rights) = (space.root.get(), block.rights.get());
         let cache = CachePolicy::WriteBack;
-        if let Err(refusal) = self.kernel.page_map(frame.first, root, start, rights, cache) {
+        if let Err(refusal) = self.map_frame(frame.first, (root, start), rights) {
             // It was allocated, so it can be freed.
             let _ = self.alloc.free_unused_frames(frame);
             return Some(Err(refusal));
@@ -71,6 +71,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.mapped_pages.set(space.mapped_pages.get() + 1);
         space.extents_mut().fill(node, address, &Extent::fresh(address, frame, rights, cache));
         Some(Ok(()))
+    }
+
+    /// By itself, so that the same call is part of the code that appends, which is the commonest.
+    #[inline(never)]
+    fn map_frame(
+        &mut self,
+        frame: CPtr,
+        (root, start): (CPtr, usize),
+        rights: Rights,
+    ) -> Result<(), Refused> {
+        self.kernel.page_map(frame, root, start, rights, CachePolicy::WriteBack)
     }
 
     /// Makes a window of the only page of an open block, unless the page at `start` (bytes) goes on
