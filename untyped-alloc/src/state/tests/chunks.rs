@@ -232,11 +232,9 @@ impl Run<'_> {
     fn alloc_zeroed(&mut self, which: usize) {
         let model = &mut self.model[which];
         let first = model.states.iter().position(|&state| state == ZEROED);
-        // It must not be the last of its word, which the chunk looks at alone.
-        let first = first.filter(|&first| {
-            let word = model.states.iter().skip(first / 32 * 32).take(32);
-            word.filter(|&&state| state == ZEROED).count() > 1
-        });
+        // It must not be the last one, or the chunk would be of another class then.
+        let zeroed = model.states.iter().filter(|&&state| state == ZEROED);
+        let first = first.filter(|_| zeroed.count() > 1);
         let expected = first.filter(|_| model.class() == Some(Class::Zeroed));
         assert_eq!(model.chunk.alloc_zeroed(), expected);
         expected.into_iter().for_each(|first| model.states[first] = Live);

@@ -90,10 +90,7 @@ fn run(operations: Vec<Op>) {
             }
             Op::AllocZeroed => {
                 let first = model.iter().position(|&state| state == ZEROED);
-                let first = first.filter(|&first| {
-                    let word = first / 32 * 32;
-                    zeroed(&model[word..word + 32]) > 1
-                });
+                let first = first.filter(|_| zeroed(&model) > 1);
                 assert_eq!(map.alloc_zeroed(), first);
                 first.into_iter().for_each(|first| model[first] = Live);
             }
