@@ -94,6 +94,7 @@ fn begin(
 
 /// Serves until nothing is left. Now and then it looks at all records, and ends what runs.
 fn serve(stress: &mut Stress, server: &mut Server, mut first: Option<ProgramId>) -> Outcome {
+    let refused = server.counts().refused;
     loop {
         let requests = stress.random.within(1, REQUESTS) as u64;
         let mut failed = None;
@@ -111,7 +112,11 @@ fn serve(stress: &mut Stress, server: &mut Server, mut first: Option<ProgramId>)
             Served::Ended(program, end) => {
                 check_eq!(first.take(), Some(program));
                 match end {
-                    End::Fault | End::Exited(SHORT_CODE) => check!(counts::was_short()),
+                    End::Fault => check!(counts::was_short()),
+                    // It may have been refused something, too.
+                    End::Exited(SHORT_CODE) => {
+                        check!(counts::was_short() || server.counts().refused > refused);
+                    }
                     end => check_eq!(end, End::Exited(0)),
                 }
             }
