@@ -24,6 +24,9 @@ use untyped_alloc::{Blueprint, Object};
 /// The label of the message that a thread ends with: no fault has it.
 pub(super) const ENDED: Word = 0xe4d;
 
+/// That of what a receiver has where a signal ended its wait: no message has it.
+const SIGNALLED: Word = 0;
+
 /// What a thread is to be. Start with [`SpawnOptions::new`] and change what differs.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "each method returns the options changed"]
@@ -140,14 +143,18 @@ unsafe impl<T: Send> Send for JoinHandle<T> {}
 impl<T> JoinHandle<T> {
     /// Waits until the thread has ended, without the manager: where that is behind a lock which the
     /// thread or the handler of its faults may want, this goes before the lock is taken to join.
-    /// The calling thread must have no bound notification, whose signals would end the wait.
+    /// Signals of a notification that is bound to the calling thread are passed over, and lost.
     pub fn wait(&mut self) {
-        if self.end.is_none() {
+        while self.end.is_none() {
             let (info, _) = self.ended.cap::<cap_type::Endpoint>().recv(());
-            self.end = Some(match info.label() {
-                ENDED => End::Returned,
-                _ => End::Faulted(sel4::with_ipc_buffer(|buffer| sel4::Fault::new(buffer, &info))),
-            });
+            self.end = match info.label() {
+                ENDED => Some(End::Returned),
+                SIGNALLED => None,
+                _ => {
+                    let fault = sel4::with_ipc_buffer(|buffer| sel4::Fault::new(buffer, &info));
+                    Some(End::Faulted(fault))
+                }
+            };
         }
     }
 

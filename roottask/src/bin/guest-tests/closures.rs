@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use roottask::{check, check_eq, Failure, Outcome};
-use sel4::{Condvar, Fault, Mutex};
+use sel4::{cap, CapRights, Condvar, Fault, Mutex, ObjectBlueprint};
 use vmm::sel4::faults::SharedManager;
 use vmm::sel4::{JoinError, JoinHandle, SpawnOptions};
 use vmm::{Blueprint, Pages, RegionOptions, TlsImage, PAGE_BYTES};
@@ -24,6 +24,7 @@ crate::table::tests!("closures":
     a_thread_that_faults_is_told_to_who_joins_it,
     an_overflow_of_its_stack_is_a_fault_at_its_guard,
     what_cannot_be_made_leaves_nothing_behind,
+    a_signal_does_not_end_the_wait_for_a_thread,
     a_mutex_lets_one_thread_at_a_time_reach_the_value,
     a_condition_wakes_as_many_threads_as_it_is_told_to,
     a_queue_between_threads_keeps_its_order,
@@ -159,6 +160,31 @@ fn what_cannot_be_made_leaves_nothing_behind(context: &mut Context) -> Outcome {
     })?;
     joined(context, thread)?;
     check_eq!(drops.load(Ordering::Relaxed), 2);
+    Ok(())
+}
+
+/// A265: signals to who joins a thread are passed over: before it waits, and while it does.
+fn a_signal_does_not_end_the_wait_for_a_thread(context: &mut Context) -> Outcome {
+    let scratch = context.scratch(2, 8)?;
+    scratch.retype(ObjectBlueprint::Notification, 0, 1)?;
+    scratch.place(1).mint(&scratch.place(0), CapRights::all(), 4)?;
+    let [plain, badged]: [cap::Notification; 2] = [scratch.cap(0), scratch.cap(1)];
+    let tcb: cap::Tcb = sel4::init_thread::slot::TCB.cap();
+    tcb.tcb_bind_notification(plain)?;
+    let mut results = [0; 3];
+    for (turn, result) in results.iter_mut().enumerate() {
+        let thread = context.vmm.spawn(&SpawnOptions::new(), move || {
+            for signal in [plain, badged, badged] {
+                signal.signal();
+                sel4::r#yield();
+            }
+            turn + 5
+        })?;
+        plain.signal();
+        *result = joined(context, thread)?;
+    }
+    tcb.tcb_unbind_notification()?;
+    check_eq!(results, [5, 6, 7]);
     Ok(())
 }
 

@@ -143,7 +143,8 @@ pub(crate) unsafe fn send<const SYS: i32>(
     }
 }
 
-/// Waits for a message (`SysRecv`, `SysNBRecv`).
+/// Waits for a message (`SysRecv`, `SysNBRecv`). The message info is 0 where a signal of a bound
+/// notification came in its place: the kernel leaves it as it is then.
 ///
 /// # Safety
 /// As for [`send_recv`].
@@ -157,6 +158,7 @@ pub(crate) unsafe fn recv<const SYS: i32>(src: seL4_CPtr) -> Answer {
             "push ebx",
             "push esi",
             "mov ebx, edx",
+            "xor esi, esi",
             "mov eax, {sys}",
             "mov ecx, esp",
             "lea edx, [2f]",

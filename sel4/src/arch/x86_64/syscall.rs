@@ -85,7 +85,8 @@ pub(crate) unsafe fn send<const SYS: i32>(
     unsafe { send_recv::<SYS>(dest, info, words) };
 }
 
-/// Waits for a message (`SysRecv`, `SysNBRecv`).
+/// Waits for a message (`SysRecv`, `SysNBRecv`). The message info is 0 where a signal of a bound
+/// notification came in its place: the kernel leaves it as it is then.
 ///
 /// # Safety
 /// As for [`send_recv`].
@@ -100,7 +101,7 @@ pub(crate) unsafe fn recv<const SYS: i32>(src: seL4_CPtr) -> Answer {
             "mov rsp, r12",
             in("rdx") SYS as isize,
             inout("rdi") src => answer.badge,
-            out("rsi") answer.info,
+            inlateout("rsi") 0isize => answer.info,
             out("r10") answer.words[0],
             out("r8") answer.words[1],
             out("r9") answer.words[2],
