@@ -39,6 +39,9 @@ fn new(name: &'static str, file: &'static [u8]) -> NewProgram<'static> {
     NewProgram { name, file, stack_pages: 4, amounts: EACH, physical: false, console: true }
 }
 
+/// Slots of the frames that the manager takes at once for its book-keeping, which may have grown.
+const BATCH: usize = 8;
+
 /// What is free: bytes, and slots.
 fn free(vmm: &Manager) -> (usize, usize) {
     let stats = vmm.stats();
@@ -91,7 +94,9 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
 
     let after = oversee(&mut vmm, &mut server, 300)?;
     // A notification of its has left its place to the next of its batch.
-    check_eq!((after.0.div_ceil(PAGE), after.1), (before.0.div_ceil(PAGE), before.1));
+    check_eq!(after.0.div_ceil(PAGE), before.0.div_ceil(PAGE));
+    // So often each thread was suspended that a slot lost each time would be seen.
+    check!(after.1 + BATCH >= before.1 && after.1 <= before.1);
     let before = after;
 
     let (lender, lends) = server.create(&mut vmm, &new("lender", images::LENDER))?;
