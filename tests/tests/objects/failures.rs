@@ -26,11 +26,24 @@ fn ask_failing(
 
 /// Requests that make something, in a world as [`with_memory`] makes it, and the slots of their
 /// capabilities.
-pub fn making() -> [(Request, &'static [u32]); 12] {
+pub fn making() -> Vec<(Request, &'static [u32])> {
+    let device = World::new().fixture.machine.device();
+    let physical = |cached: MemoryOptions| {
+        let options = MemoryOptions::WRITABLE | cached;
+        (Request::CreatePhysical { address: device, pages: 3, options, slot: B }, PAYER)
+    };
     let small = Amounts([30, 6, 40, 2, 2, 8, 20]);
     let options = MemoryOptions::WRITABLE;
     let rights = Rights::READ;
-    [
+    vec![
+        physical(MemoryOptions::empty()),
+        physical(MemoryOptions::UNCACHED),
+        physical(MemoryOptions::WRITE_COMBINING),
+        physical(MemoryOptions::WRITE_THROUGH),
+        (
+            Request::Map { address: 0, first: 0, pages: 3, rights },
+            &[SPACE_SLOT, DEVICE, ACCOUNT_SLOT],
+        ),
         (Request::Restrict { rights, slot: B }, FROM),
         (account(small, AccountOptions::empty(), B), PAYER),
         (account(small, AccountOptions::OVERCOMMIT, B), PAYER),
@@ -55,17 +68,24 @@ fn program(amounts: Amounts) -> Request {
     Request::CreateProgram { amounts, options, name, slot: B, space: C, account: 0 }
 }
 
+/// A slot behind those that have names.
+pub const DEVICE: u32 = D + 1;
 const PAYER: &[u32] = &[ACCOUNT_SLOT];
 const FROM: &[u32] = &[A, ACCOUNT_SLOT];
 
-/// A world with a program that has memory of four pages, one of them there, mapped nowhere.
+/// A world with a program that has memory of four pages, one of them there, mapped nowhere; and in
+/// slot [`DEVICE`] such of a device, uncached, behind what others are made of.
 pub fn with_memory(amounts: Amounts) -> (World, Program) {
     let mut world = World::new();
-    let program = world.program(amounts);
+    let program = world.driver(amounts);
     world.memory(program, 4, A);
     let start = world.map(program, A, 4, Rights::READ_WRITE);
     assert!(world.touch(program, start + PAGE, Access::Write));
     world.finish(program, Request::Unmap { address: start }, &[SPACE_SLOT]);
+    let (address, pages) = (world.fixture.machine.device() + 8 * PAGE, 3);
+    let options = MemoryOptions::UNCACHED | MemoryOptions::WRITABLE;
+    let uncached = Request::CreatePhysical { address, pages, options, slot: DEVICE };
+    assert_eq!(world.ask(program, uncached, PAYER), Ok(Answer::Done {}));
     (world, program)
 }
 

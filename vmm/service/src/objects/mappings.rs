@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory objects mapped in spaces: pages appear when they are touched, or before, by request.
 
-use vmm::{Backing, CachePolicy, Kernel, Memory, Pages, RegionId, RegionOptions, SpaceId, Vmm};
+use vmm::{
+    Backing, Blame, CachePolicy, Kernel, Memory, Pages, RegionId, RegionOptions, SpaceId, Vmm,
+};
 use vmm_client::objects::{Amounts, Answer, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES};
 
 use super::answers::{narrow, page_rights, refuse, short, tables, Answered, Refused, NODE};
@@ -121,9 +123,11 @@ impl<'p> Objects<'p> {
         let address = address + ((wanted.first as usize) << vmm.geometry().page_bits);
         let mapped = vmm.map_physical(space, address, &options.named("physical"));
         mapped.map_err(|error| match error {
-            vmm::Error::Allocator(_) | vmm::Error::PhysicalInUse { .. } => {
+            vmm::Error::PhysicalInUse { .. } => Refusal::NoSuchPhysical { address },
+            vmm::Error::Allocator(error) if error.blame() == Blame::Caller => {
                 Refusal::NoSuchPhysical { address }
             }
+            // For want of memory or slots.
             other => refuse(other),
         })
     }
