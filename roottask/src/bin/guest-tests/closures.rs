@@ -165,7 +165,7 @@ fn what_cannot_be_made_leaves_nothing_behind(context: &mut Context) -> Outcome {
 
 /// A265: signals to who joins a thread are passed over: before it waits, and while it does.
 fn a_signal_does_not_end_the_wait_for_a_thread(context: &mut Context) -> Outcome {
-    let scratch = context.scratch(2, 8)?;
+    let scratch = context.scratch(12, 8)?;
     scratch.retype(ObjectBlueprint::Notification, 0, 1)?;
     scratch.place(1).mint(&scratch.place(0), CapRights::all(), 4)?;
     let [plain, badged]: [cap::Notification; 2] = [scratch.cap(0), scratch.cap(1)];
