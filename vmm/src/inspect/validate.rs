@@ -146,7 +146,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             hold("a touch in an open block is what it was found to be", at, known)?;
             let linked = space.extents().has_node(links.node);
             hold("the node of an open block is in the tree", at, linked)?;
-            let pages = usable.trailing_zeros() as usize..16 - usable.leading_zeros() as usize;
+            let behind = BLOCK_PAGES - usable.leading_zeros() as usize;
+            let pages = usable.trailing_zeros() as usize..behind;
             let [from, to] =
                 [pages.start, pages.end].map(|it| at + (it << self.geometry.page_bits));
             let alone = space.extents().are_alone(links.node, from..to);

@@ -218,10 +218,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Some((node, table))
             }
             Record::Node(node) => {
-                let unneeded = space.extents_mut().insert(node, *extent);
-                let used = unneeded.is_none();
-                unneeded.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
-                used.then_some((node, table))
+                self.enter_extent(reserve, space, node, *extent).then_some((node, table))
             }
         })
     }

@@ -58,6 +58,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Records an extent in a node that was taken for it; the node is free where a window has it.
+    /// Returns whether the node has it.
     #[inline(always)]
     pub(crate) fn enter_extent(
         &mut self,
@@ -65,10 +66,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: &Space<'p>,
         node: &'p ExtentNode<'p>,
         extent: Extent,
-    ) {
-        if let Some(node) = space.extents_mut().insert(node, extent) {
+    ) -> bool {
+        let unneeded = space.extents_mut().insert(node, extent);
+        if let Some(node) = unneeded {
             self.pools.spare_extent(reserve, node);
         }
+        unneeded.is_none()
     }
 
     /// Frees the frames of extents in `range` that were recorded but never mapped.

@@ -24,12 +24,12 @@ const TOUCHED: u32 = 32;
 const MANY: u32 = 200;
 /// Pages of memory of which it makes a clone.
 const HALF: u32 = MANY / 2;
-/// Ticks of a time slice, where they are counted as `promises` does.
-const SLICE: u64 = 10_000_000;
 /// What a program may have that it starts.
 const STARTED: Amounts = Amounts([60, 40, 150, 10, 3, 16, 32]);
 /// Ticks of a millisecond, where instructions are counted.
 const TICKS_PER_MS: u64 = 1_000_000;
+/// Ticks of a time slice there.
+const SLICE: u64 = 10 * TICKS_PER_MS;
 /// Threads that sleep beside the first.
 const SLEEPERS: usize = 6;
 /// Where nothing is.

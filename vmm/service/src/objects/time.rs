@@ -22,8 +22,9 @@ use super::state::thread::Held;
 impl<'p> Objects<'p> {
     /// Says how late it is: milliseconds since any moment, which stays the same. From the first
     /// time on there is a clock, and before each message this is to be called: what a message asks
-    /// for begins at the time that was said last. [`Objects::next_answer`] and [`Objects::next_thread`] say who goes
-    /// on for that. An earlier time than the one before changes nothing.
+    /// for begins at the time that was said last. [`Objects::next_answer`] and
+    /// [`Objects::next_thread`] say who goes on for that. An earlier time than the one before
+    /// changes nothing.
     pub fn set_time(&mut self, ms: u64) {
         let now = self.time.map_or(ms, |time| time.max(ms));
         self.time = Some(now);
