@@ -51,7 +51,7 @@ pub(super) struct Turnstiles([Option<Entry>; MAX_TURNSTILES]);
 /// The turnstile that sends messages by this badge.
 #[inline(always)]
 pub(super) fn turnstile_of(badge: usize) -> Option<Turnstile> {
-    (badge >= FIRST_BADGE).then_some(Turnstile((badge - FIRST_BADGE) as u8))
+    badge.checked_sub(FIRST_BADGE).map(|number| Turnstile(number as u8))
 }
 
 impl Turnstiles {
