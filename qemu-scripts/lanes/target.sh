@@ -10,13 +10,16 @@ client_clippy() {
     target_cargo "$1" "${TARGET_CLIPPY[@]}" "${CLIENT_CRATES[@]}" --lib --bins -- -D warnings
 }
 
-# What the adapter has for today's kernels, its pacer too, and the server on it, against our
-# bindings, as far as these stand in for rust-sel4's.
+# What the adapter has for today's kernels, its pacer too, and the server on it; then programs with
+# all their runtime: against our bindings, as far as these stand in for rust-sel4's.
 kernel_16_clippy() {
     local features=vmm/sel4,vmm/kernel-16,vmm-service/sel4
     choose_arch x86_64
     choose_target_rust
     CLIENTS='' target_cargo debug "${TARGET_CLIPPY[@]}" -p vmm -p vmm-service --lib \
+        --features "$features" -- -D warnings || return
+    features=vmm-client/alloc,vmm-client/kernel-16
+    CLIENTS='' target_cargo debug "${TARGET_CLIPPY[@]}" "${CLIENT_CRATES[@]}" --lib --bins \
         --features "$features" -- -D warnings
 }
 

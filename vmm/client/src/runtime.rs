@@ -14,7 +14,7 @@
 //! }
 //! ```
 //!
-//! The program begins at `_start`, which `sel4::thread_entry!` defines: its arguments are the
+//! The program begins at `_start`, which [`thread_entry!`](crate::thread_entry) defines: its arguments are the
 //! address of the IPC buffer and a word chosen by the starter of the program; the stack is as after
 //! a call, and the thread finds its IPC buffer and its thread-local storage, if the program has
 //! any, as every thread (`sel4::UserContext`). A main that
@@ -24,8 +24,7 @@
 use core::fmt;
 use core::panic::PanicInfo;
 
-use sel4::Backtrace;
-
+use crate::bindings::{self, Backtrace};
 use crate::calls::error::Result;
 use crate::calls::service::Service;
 use crate::protocol::Request;
@@ -42,7 +41,7 @@ pub const PANICKED: u32 = 101;
 /// `ipc_buffer` must be the address of the calling thread's IPC buffer, which no other code uses.
 pub unsafe fn start(main: fn(Service, usize) -> Result, ipc_buffer: usize, argument: usize) -> ! {
     // SAFETY: by the caller's promise.
-    sel4::set_ipc_buffer(unsafe { &mut *(ipc_buffer as *mut sel4::IpcBuffer) });
+    unsafe { bindings::set_ipc_buffer(ipc_buffer) };
     let service = Service::default();
     match main(service, argument) {
         Ok(()) => service.exit(0),
@@ -64,7 +63,7 @@ pub unsafe fn start_thread(
     argument: usize,
 ) -> ! {
     // SAFETY: by the caller's promise.
-    sel4::set_ipc_buffer(unsafe { &mut *(ipc_buffer as *mut sel4::IpcBuffer) });
+    unsafe { bindings::set_ipc_buffer(ipc_buffer) };
     let service = Service::default();
     if let Err(error) = main(service, argument) {
         print(format_args!("failed: {error}"));
@@ -124,7 +123,7 @@ macro_rules! say {
 #[macro_export]
 macro_rules! client_thread {
     ($entry:ident, $main:path) => {
-        $crate::_private::sel4::thread_entry! {
+        $crate::_private::thread_entry! {
             fn $entry(ipc_buffer: usize, argument: usize) -> ! {
                 // SAFETY: the service passes a new thread the address of its IPC buffer.
                 unsafe { $crate::runtime::start_thread($main, ipc_buffer, argument) }
@@ -138,7 +137,7 @@ macro_rules! client_thread {
 #[macro_export]
 macro_rules! client_program {
     ($main:path) => {
-        $crate::_private::sel4::thread_entry! {
+        $crate::_private::thread_entry! {
             /// The entry.
             // SAFETY: the one symbol of this name: a client program has no other entry.
             #[unsafe(no_mangle)]

@@ -127,7 +127,7 @@ fn measure(program: &Program, account: &Account, what: usize) -> Result<u64> {
 /// The slot of the capability to the thread that ends itself.
 static SLOT: AtomicUsize = AtomicUsize::new(0);
 
-sel4::thread_entry! {
+vmm_client::thread_entry! {
     fn ending(ipc_buffer: usize, _argument: usize) -> ! {
         // SAFETY: the service passes the address of the thread's IPC buffer.
         sel4::set_ipc_buffer(unsafe { &mut *(ipc_buffer as *mut sel4::IpcBuffer) });

@@ -6,6 +6,9 @@ mod ia32;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+/// A thread's registers, where they have no names: the words of a message.
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+pub use crate::objects::Registers as UserRegisters;
 #[cfg(target_arch = "x86")]
 pub use ia32::UserRegisters;
 #[cfg(target_arch = "x86_64")]

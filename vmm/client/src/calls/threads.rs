@@ -3,6 +3,7 @@
 
 use super::error::Result;
 use super::service::{Service, Thread};
+use crate::bindings::ThreadEntry;
 use crate::protocol::{NewThread, Request};
 
 impl Service {
@@ -23,7 +24,7 @@ impl Service {
     /// the program's CNode: the service puts the endpoint there that receives the thread's faults.
     pub fn spawn(
         &self,
-        entry: sel4::ThreadEntry,
+        entry: ThreadEntry,
         argument: usize,
         stack_pages: u32,
         slot: u32,

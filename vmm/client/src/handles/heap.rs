@@ -25,12 +25,13 @@
 //! `sel4::with_ipc_buffer`.
 
 use growing_heap::{Environment, Piece, Source, PAGE_BYTES};
-use sel4::{NotificationLock, Word};
+use sel4::Word;
 
 use super::kinds::{Handle, Memory};
 use super::object::Object;
 use super::program::Program;
 use super::space::Mapping;
+use crate::bindings::Lock;
 use crate::objects::{Rights, MAX_CAPABILITIES};
 
 /// What the heap needs of a program.
@@ -39,7 +40,7 @@ pub struct ProgramHeap(());
 /// Memory objects that the program's account pays for.
 struct Objects;
 
-static LOCK: NotificationLock = NotificationLock::new("the heap");
+static LOCK: Lock = Lock::new("the heap");
 
 impl Environment for ProgramHeap {
     fn acquire() {

@@ -10,6 +10,7 @@ use core::panic::PanicInfo;
 
 use super::error::Result;
 use super::program::Program;
+use crate::bindings;
 use crate::types::pending::Pending;
 
 /// The exit code of a main that returned an error.
@@ -23,7 +24,7 @@ pub const PANICKED: u32 = 101;
 /// `ipc_buffer` must be the address of the calling thread's IPC buffer, which no other code uses.
 pub unsafe fn start(main: fn(&Program, usize) -> Result, ipc_buffer: usize, argument: usize) -> ! {
     // SAFETY: by the caller's promise.
-    sel4::set_ipc_buffer(unsafe { &mut *(ipc_buffer as *mut sel4::IpcBuffer) });
+    unsafe { bindings::set_ipc_buffer(ipc_buffer) };
     match main(&Program::THIS, argument) {
         Ok(()) => Program::THIS.exit(0),
         Err(error) => {
@@ -59,7 +60,7 @@ macro_rules! tell {
 #[macro_export]
 macro_rules! program {
     ($main:path) => {
-        $crate::_private::sel4::thread_entry! {
+        $crate::_private::thread_entry! {
             /// The entry.
             #[unsafe(no_mangle)]
             fn _start(ipc_buffer: usize, argument: usize) -> ! {

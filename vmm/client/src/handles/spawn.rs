@@ -16,6 +16,7 @@ use super::object::Object;
 use super::program::Program;
 use super::slots::{free_slot, take_slot};
 use super::space::Mapping;
+use crate::bindings::{self, ThreadEntry};
 use crate::objects::{FaultPolicy, Request, Rights, ACCOUNT_SLOT, PAGE_BYTES};
 
 /// What a thread begins with, and what it leaves.
@@ -86,7 +87,7 @@ impl Program {
             // SAFETY: the page is there when it is touched, large enough and aligned, and nobody
             // else has it.
             unsafe { packet.write(Packet { run, main: Some(main), slot, result: None }) };
-            let (entry, argument) = (begin_thread as sel4::ThreadEntry as usize, packet as usize);
+            let (entry, argument) = (begin_thread as ThreadEntry as usize, packet as usize);
             let (priority, guard) = (priority.into(), 1);
             let request =
                 Request::CreateThread { entry, argument, stack, guard, priority, policy, slot };
@@ -134,12 +135,12 @@ impl<T> JoinHandle<T> {
     }
 }
 
-sel4::thread_entry! {
+bindings::thread_entry! {
     fn begin_thread(ipc_buffer: usize, argument: usize) -> ! {
         // SAFETY: the service passes a new thread the address of its IPC buffer, which nobody else
         // uses; the argument is that of `spawn`: a packet, whose first field is this function.
         let run = unsafe {
-            sel4::set_ipc_buffer(&mut *(ipc_buffer as *mut sel4::IpcBuffer));
+            bindings::set_ipc_buffer(ipc_buffer);
             *(argument as *const fn(*mut ()) -> u32)
         };
         let slot = run(argument as *mut ());

@@ -10,8 +10,6 @@
 //! All threads have the same slots and the same heap, and each has an IPC buffer and local storage
 //! of its own.
 
-use sel4::ThreadEntry;
-
 use super::call::{call, finish, into_slot};
 use super::child::{self, ChildStatus};
 use super::error::Result;
@@ -20,11 +18,12 @@ use super::object::Object;
 use super::program::Program;
 use super::slots::empty_slot;
 use crate::arch::UserRegisters;
+use crate::bindings::ThreadEntry;
 use crate::objects::{FaultPolicy, Request};
 
 impl Account {
     /// A thread of this program that runs at once from `entry` on, which
-    /// [`sel4::thread_entry!`] makes: its first argument is the address of its IPC buffer, its
+    /// [`thread_entry!`](crate::thread_entry) makes: its first argument is the address of its IPC buffer, its
     /// second `argument`. It has `stack` pages of stack above `guard` pages that are never there,
     /// and a priority that is not above that of the program's first. This account pays for its
     /// record.
