@@ -32,6 +32,7 @@
 //! | waiting messages are cancelled | `cancel_badged_sends` | a method of `sys` |
 //! | a fault's address | on x86_64 its low 32 bits | all of it |
 //! | cache policies | constants of `VmAttributes` | words of `sys` |
+//! | a signal in place of a message | its label is 0 | told by the badge alone |
 //! | no execution | cannot be asked for | an attribute on aarch64 and riscv64 |
 //! | the timer's ports and line | slot 7, of the PIC | a range of its own, of the IOAPIC |
 //! | the counter's frequency | `archInfo` | a chunk of its own |
@@ -44,6 +45,10 @@
 //! bits, where there are three levels. There caches do not agree by themselves: a page that is
 //! mapped to be run is unified, and so is what [`Vmm::write`](crate::Vmm::write) writes to it. All
 //! cache policies but write-back are the kernel's device memory.
+//!
+//! Where a signal of a bound notification ends a wait at an endpoint, rust-sel4's `recv` returns a
+//! message's description that was never set: a loop of one's own asks the badge first which it is.
+//! Joining a thread is not kept from its end so, whatever the signal's badge is.
 //!
 //! What rust-sel4 has not is there, too: how a thread begins (it sets its IPC buffer by itself, and
 //! has thread-local storage, in which those bindings keep it), a lock that knows its owner. A fault

@@ -8,7 +8,7 @@
 
 use core::mem::MaybeUninit;
 
-use sel4::{cap, cap_type, MessageInfoBuilder, Word};
+use sel4::{cap, MessageInfoBuilder, Word};
 
 use super::bindings;
 use super::error::{Error, Result};
@@ -146,7 +146,7 @@ impl<T> JoinHandle<T> {
     /// Signals of a notification that is bound to the calling thread are passed over, and lost.
     pub fn wait(&mut self) {
         while self.end.is_none() {
-            let (info, _) = self.ended.cap::<cap_type::Endpoint>().recv(());
+            let info = bindings::receive(self.ended.cap());
             self.end = match info.label() {
                 ENDED => Some(End::Returned),
                 SIGNALLED => None,

@@ -4,7 +4,8 @@
 pub mod pc;
 
 use sel4::{
-    cap, AbsoluteCPtr, BootInfoPtr, CapRights, IpcBuffer, Result, TranslationTableObjectType,
+    cap, AbsoluteCPtr, BootInfoPtr, CapRights, IpcBuffer, MessageInfo, Result,
+    TranslationTableObjectType,
 };
 use sel4::{UserContext, VmAttributes, Word};
 use untyped_alloc::{CachePolicy, Rights};
@@ -56,6 +57,12 @@ pub fn set_ipc_buffer(tcb: cap::Tcb, vaddr: Word, frame: cap::Granule) -> Result
 /// Takes messages that wait with this capability's badge out of their queue.
 pub fn cancel_badged_sends(slot: AbsoluteCPtr) -> Result<()> {
     slot.cancel_badged_sends()
+}
+
+/// Waits for a message. Where a signal of a bound notification has come in its place, its label is
+/// 0: these bindings see to that.
+pub fn receive(endpoint: cap::Endpoint) -> MessageInfo {
+    endpoint.recv(()).0
 }
 
 /// How memory is cached. Nothing is said of execution, which the kernel cannot forbid.

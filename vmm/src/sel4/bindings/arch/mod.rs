@@ -22,6 +22,9 @@ pub use riscv64::*;
 #[cfg(target_arch = "x86_64")]
 pub use x86_64::*;
 
+/// The number of the system call `Recv`, of a kernel without MCS.
+const RECV: isize = -5;
+
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 compile_error!(
     "the feature kernel-16 of vmm is for x86_64, aarch64 and riscv64: build for one of them, \

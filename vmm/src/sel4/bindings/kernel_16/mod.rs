@@ -7,6 +7,7 @@
 mod backtrace;
 mod lock;
 mod program;
+mod receive;
 mod threads;
 
 use page_tables::Geometry;
@@ -24,6 +25,7 @@ pub use super::arch::{attributes, named, thread_pointer, USER_TOP};
 pub use backtrace::Backtrace;
 pub use lock::NotificationLock;
 pub use program::tls_segment;
+pub use receive::receive;
 pub use threads::{begin_thread, first_registers, prepare_ipc_buffer, tls_for_invocations};
 pub(crate) use threads::{thread_entry, ThreadEntry};
 
