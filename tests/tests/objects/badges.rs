@@ -3,8 +3,8 @@
 //! serves again.
 
 use vmm::Invocation;
-use vmm_service::objects::Arrived;
 use vmm_service::objects::protocol::Request;
+use vmm_service::objects::{Arrived, OBJECT_BADGE, Turnstile};
 
 use crate::world::{A, B, Program, World};
 
@@ -19,6 +19,26 @@ impl World {
         let asked =
             [Invocation::CNodeMint, Invocation::CNodeCopy, Invocation::CNodeCancelBadgedSends];
         (badge, asked.map(|one| calls.of(one)))
+    }
+}
+
+/// A93: a server tells badges apart by their numbers alone, whatever these are.
+#[test]
+fn no_badge_of_an_object_or_a_fault_is_a_turnstiles() {
+    let (mut world, program) = World::one();
+    let (object, _) = world.made(program, A);
+    let fault = OBJECT_BADGE - 1;
+    for badge in [0, 1, fault, OBJECT_BADGE, object] {
+        assert_eq!(Turnstile::of_badge(badge), None, "{badge:#x}");
+    }
+    for number in 0..=u8::MAX {
+        let badge = Turnstile(number).badge();
+        assert_eq!(Turnstile::of_badge(badge), Some(Turnstile(number)));
+        // It has the bit of objects, and as many bits as a badge has on IA32.
+        assert!(badge & OBJECT_BADGE != 0 && badge >> 28 == 0, "{badge:#x}");
+    }
+    for badge in [Turnstile(0).badge() - 1, Turnstile(255).badge() + 1, usize::MAX] {
+        assert_eq!(Turnstile::of_badge(badge), None, "{badge:#x}");
     }
 }
 

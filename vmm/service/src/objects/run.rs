@@ -19,7 +19,6 @@ use vmm_client::objects::{is_refusal, Answer, Malformed, Message, Refusal, MAX_C
 
 use super::faults::told;
 use super::server::{Served, Server};
-use super::turnstiles::turnstile_of;
 use super::types::{
     Act, Arrived, Event, Incoming, ProgramId, Stopped, Touched, Turnstile, OBJECT_BADGE,
 };
@@ -78,7 +77,7 @@ impl Server {
     ) -> Result<Option<MessageInfo>, ServerError> {
         let received = now();
         self.see_time();
-        if let Some(turnstile) = turnstile_of(badge) {
+        if let Some(turnstile) = Turnstile::of_badge(badge) {
             self.come_round(vmm, turnstile, received)?;
             return Ok(None);
         }

@@ -13,13 +13,11 @@ use super::state::program::{ByObject, BySpace, Program};
 use super::state::tables::Tables;
 use super::state::thread::{ByProgram, Thread};
 use super::state::turn::{Shares, Turn};
-use super::types::{Act, ProgramId, Turnstile, OBJECT_BADGE};
+use super::types::{Act, ProgramId, Turnstile, OBJECT_BADGE, OWN_BADGES};
 
 /// The most badges: those below the bit that tells them from badges of faults, but for a few of the
 /// server's own threads.
 pub(super) const MAX_BADGE: u32 = OBJECT_BADGE as u32 - 1 - OWN_BADGES;
-/// How many those are.
-pub(super) const OWN_BADGES: u32 = 256;
 
 /// Objects and who has capabilities to them.
 ///

@@ -20,16 +20,12 @@ use vmm::sel4::faults::{answer_kept, keep_caller, Manager};
 use vmm::sel4::{JoinError, JoinHandle, SpawnOptions};
 use vmm::CPtr;
 
-use super::service::OWN_BADGES;
-use super::types::{Turnstile, OBJECT_BADGE};
+use super::types::Turnstile;
 use crate::server::ServerError;
 
 /// The most turnstiles of a server, and so the most priorities that its programs have at a time.
 /// Where more programs are held at a time, some share one.
 pub const MAX_TURNSTILES: usize = 32;
-
-/// The first badge of a turnstile's: those of objects, and of the service's own threads, are lower.
-const FIRST_BADGE: usize = (OBJECT_BADGE << 1) - OWN_BADGES as usize;
 
 /// The label of the answer that ends a turnstile's thread. That of a call which fails ends it, too.
 const END: u64 = 1;
@@ -47,12 +43,6 @@ struct Entry {
 
 /// The turnstiles of a server.
 pub(super) struct Turnstiles([Option<Entry>; MAX_TURNSTILES]);
-
-/// The turnstile that sends messages by this badge.
-#[inline(always)]
-pub(super) fn turnstile_of(badge: usize) -> Option<Turnstile> {
-    badge.checked_sub(FIRST_BADGE).map(|number| Turnstile(number as u8))
-}
 
 impl Turnstiles {
     /// None.
@@ -79,7 +69,8 @@ impl Turnstiles {
         while all < count {
             match self.0.iter().position(Option::is_none) {
                 Some(index) => {
-                    self.0[index] = Some(make(vmm, endpoint, (priority, FIRST_BADGE + index))?);
+                    self.0[index] =
+                        Some(make(vmm, endpoint, (priority, Turnstile(index as u8).badge()))?);
                 }
                 None => match self.spare(priority, all == 0, &started) {
                     Some(entry) => {
@@ -165,7 +156,7 @@ impl Turnstiles {
         for index in 0..MAX_TURNSTILES {
             let turnstile = Turnstile(index as u8);
             while self.entry(turnstile).is_some_and(|entry| !entry.waits) {
-                if let Some(came) = turnstile_of(endpoint.recv(()).1 as usize) {
+                if let Some(came) = Turnstile::of_badge(endpoint.recv(()).1 as usize) {
                     self.came(vmm, came)?;
                 }
             }

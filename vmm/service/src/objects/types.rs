@@ -9,6 +9,9 @@ use crate::types::program::Start;
 /// The bit that is set in every badge of an object, and in no badge of a fault.
 pub const OBJECT_BADGE: usize = 1 << 27;
 
+/// How many badges the server's own threads may have: the last that are any's.
+pub(super) const OWN_BADGES: u32 = 256;
+
 /// A program. An id is never another program's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ProgramId(pub(crate) SpaceId);
@@ -23,6 +26,23 @@ impl ProgramId {
 /// What tells when all others of a priority had their turn: one of the server's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Turnstile(pub u8);
+
+impl Turnstile {
+    /// The badge of the first: those of faults and of objects are lower.
+    const FIRST_BADGE: usize = (OBJECT_BADGE << 1) - OWN_BADGES as usize;
+
+    /// The one that sends its messages by this badge; `None` for those of objects and of faults.
+    #[inline(always)]
+    pub fn of_badge(badge: usize) -> Option<Turnstile> {
+        let number = badge.checked_sub(Turnstile::FIRST_BADGE)?;
+        u8::try_from(number).ok().map(Turnstile)
+    }
+
+    /// The badge that it sends its messages by.
+    pub fn badge(self) -> usize {
+        Turnstile::FIRST_BADGE + usize::from(self.0)
+    }
+}
 
 /// A program that is to be made.
 #[derive(Clone, Copy, Debug)]
