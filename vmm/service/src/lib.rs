@@ -11,7 +11,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `arch` | the processor's counter of time, threads' registers, behind the feature `sel4` |
+//! | `arch` | what files are for; behind the feature `sel4` the counter of time, threads' registers |
 //! | `types` | the words that servers use: ids, messages, programs, errors |
 //! | `state` | what the service remembers of clients, offers, paged regions: plain records |
 //! | `service` | [`Service`] itself: its parts, its look-ups, who is to be looked at next |
@@ -47,7 +47,6 @@ extern crate std;
 
 mod accounts;
 mod answers;
-#[cfg(feature = "sel4")]
 mod arch;
 mod client_pagers;
 mod client_threads;

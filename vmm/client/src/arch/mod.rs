@@ -6,7 +6,8 @@ mod ia32;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-/// A thread's registers, where they have no names: the words of a message.
+/// A thread's registers, where they have no names: the words of a message. There a server has no
+/// requests about them.
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 pub use crate::objects::Registers as UserRegisters;
 #[cfg(target_arch = "x86")]

@@ -13,7 +13,7 @@ pub struct UserRegisters {
     /// The instruction pointer.
     pub rip: usize,
     /// The stack pointer. Behind a system call the kernel leaves none here: who makes one keeps it
-    /// in another register (`sel4` in `rbx`), and puts it back with the next instruction.
+    /// in another register (`sel4` in `r12`), and puts it back with the next instruction.
     pub rsp: usize,
     /// The flags: of these those of arithmetic and direction can be changed.
     pub rflags: usize,

@@ -449,7 +449,8 @@ messages! {
         0x092 Unbind {} []
         /// The registers of a thread that is suspended: by its fault, by [`Request::Suspend`], or
         /// with its program; or of the one by whose fault its program is, of which this is a
-        /// capability. Answered with [`Answer::Registers`].
+        /// capability. Answered with [`Answer::Registers`]. This and the next are requests on IA32
+        /// and x86_64 alone, and elsewhere numbers that are unknown.
         0x093 ReadRegisters {} [any(Rights::USE)]
         /// Changes the registers of such a thread: it goes on with them when it is resumed. Of the
         /// flags, those that are not a program's to change stay as they are.

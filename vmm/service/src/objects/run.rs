@@ -440,12 +440,14 @@ impl Server {
                 let _ = tcb.cap::<cap_type::Tcb>().tcb_unbind_notification();
             }
             Act::ReadRegisters { tcb } => {
-                let registers = read_registers(tcb)?;
-                return Ok(Some(Answer::Registers { registers }.encode()));
+                let answer = match read_registers(tcb)? {
+                    Some(registers) => Answer::Registers { registers }.encode(),
+                    None => Refusal::Malformed { what: Malformed::Number }.encode(),
+                };
+                return Ok(Some(answer));
             }
             Act::WriteRegisters { tcb, registers } => {
-                if !write_registers(tcb, &registers)? {
-                    let what = Malformed::Value;
+                if let Some(what) = write_registers(tcb, &registers)? {
                     return Ok(Some(Refusal::Malformed { what }.encode()));
                 }
             }

@@ -12,6 +12,7 @@ use super::alarm::Alarm;
 use super::service::{Objects, MAX_BADGE};
 use super::turnstiles::Turnstiles;
 use super::types::{NewProgram, ProgramId};
+use crate::arch::COUNTS;
 use crate::server::exchange::set_going;
 use crate::server::{Counts, End, Notice, ServerError};
 use crate::types::program::Start;
@@ -33,7 +34,8 @@ pub struct Options {
     pub report: fn(&Notice<'_>),
     /// Ticks of the time-stamp counter in a microsecond, by which slices are measured:
     /// [`vmm::sel4::ticks_per_us`], unless it is set. 0: nobody is held, however much is done for
-    /// it.
+    /// it; so it is on other architectures than IA32 and x86_64, whatever is set, where no counter
+    /// is known that programs may read.
     pub ticks_per_us: u32,
 }
 
@@ -48,6 +50,7 @@ impl Options {
     /// Ticks of a time slice.
     const fn slice(&self) -> u64 {
         match self.ticks_per_us {
+            _ if !COUNTS => u64::MAX,
             0 => u64::MAX,
             ticks => SLICE_US * ticks as u64,
         }
@@ -55,7 +58,12 @@ impl Options {
 
     /// Ticks of [`SMALL_US`].
     pub(super) const fn small(&self) -> u64 {
-        SMALL_US * self.ticks_per_us as u64
+        // Where nothing counts, the first piece is large enough.
+        if COUNTS {
+            SMALL_US * self.ticks_per_us as u64
+        } else {
+            0
+        }
     }
 }
 
