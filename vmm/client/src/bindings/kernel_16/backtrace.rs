@@ -62,13 +62,19 @@ impl Backtrace {
         let (mut frame, stack) = (arch::frame_pointer(), arch::stack_pointer());
         let stacks_end = stack.saturating_add(STACK_BYTES);
         let firsts = FIRST_FRAMES.iter().map(|first| first.load(Ordering::Relaxed));
-        let first = firsts.filter(|first| (stack..stacks_end).contains(first)).min().unwrap_or(0);
         let mut made = Backtrace { callers: [0; MAX], count: 0 };
-        while frame % size_of::<Word>() == 0 && (stack..first).contains(&frame) {
-            let at = frame.wrapping_add_signed(arch::FRAME_AT) as *const [Word; 2];
-            // SAFETY: between the stack pointer and the first frame of this very stack, which has
-            // both words; below a frame pointer that lies above the stack pointer they are, too.
-            let [callers, back] = unsafe { at.read() };
+        let Some(first) = firsts.filter(|first| (stack..stacks_end).contains(first)).min() else {
+            return made;
+        };
+        let last = first.wrapping_add_signed(arch::FRAME_AT);
+        loop {
+            let at = frame.wrapping_add_signed(arch::FRAME_AT);
+            if at % size_of::<Word>() != 0 || !(stack..=last).contains(&at) {
+                break;
+            }
+            // SAFETY: aligned, and from the stack pointer up to the first frame of this very stack,
+            // which has both words.
+            let [callers, back] = unsafe { *(at as *const [Word; 2]) };
             if callers == 0 || made.count == MAX {
                 break;
             }
