@@ -197,7 +197,12 @@ impl<'p> Allocator<'p> {
     /// # Errors
     /// [`Error::NotAllocated`] unless every one of them was allocated: none is freed then.
     pub fn free_frames(&mut self, frames: Frames) -> Result<()> {
-        self.free_run(Blueprint::Frame { size_bits: frames.size_bits }, frames, false)
+        let blueprint = Blueprint::Frame { size_bits: frames.size_bits };
+        if frames.count == 1 && self.chunks.free_at_hand(frames.first, blueprint) {
+            self.live.sub(&self.sizes, blueprint, 1);
+            return Ok(());
+        }
+        self.free_run(blueprint, frames, false)
     }
 
     /// Tells the allocator that the capability to a frame, in `slot`, is copied for a caller. The

@@ -61,9 +61,10 @@ pub struct NewChunk<'p> {
 }
 
 /// How many chunks are found without a search.
-const RECENT: usize = 8;
-/// The slots that one of them stands for. Chunks in use have as many, mostly.
-const RECENT_SLOTS: usize = 128;
+const RECENT: usize = 32;
+/// The slots that one of them stands for. Chunks in use have eight times as many, mostly, so that
+/// few places are of two chunks.
+const RECENT_SLOTS: usize = 32;
 
 /// All chunks.
 pub struct Chunks<'p> {
@@ -107,7 +108,7 @@ impl<'p> Chunks<'p> {
             by_slot: RBTree::new(BySlot::new()),
             by_room: RBTree::new(ByRoom::new()),
             last: Cell::new(None),
-            recent: Default::default(),
+            recent: [const { Cell::new(None) }; RECENT],
             exhausted: None,
             zeroed_supplies: 0,
             supplies: 0,
@@ -234,6 +235,26 @@ impl<'p> Chunks<'p> {
         }
     }
 
+    /// Takes back the live object in a slot, which is dirty from now on; `false` if it is none of a
+    /// chunk that recycles such objects, or if that is to be found out with a search, or moves the
+    /// chunk to another class: nothing was done then.
+    #[inline(always)]
+    pub fn free_at_hand(&mut self, slot: CPtr, blueprint: Blueprint) -> bool {
+        let Some((chunk, index)) = self.at_hand(slot) else { return false };
+        // A node that is in no tree is of no kind.
+        let stays = chunk.room.get().has_class() && chunk.live() > 1;
+        if !stays || !chunk.recycles_as(blueprint) || !chunk.objects.free_live(index) {
+            return false;
+        }
+        chunk.live.set(chunk.live.get() - 1);
+        self.supplies = self.supplies.wrapping_add(1);
+        self.last.set(Some(chunk));
+        if self.is_exhausted(chunk) {
+            self.exhausted = None;
+        }
+        true
+    }
+
     /// A number that is another one once objects may have become ready, or chunks came, went or
     /// were set apart; it is used again after 2^32 times.
     pub fn supplies(&self) -> u32 {
@@ -311,21 +332,34 @@ impl<'p> Chunks<'p> {
 
     /// The chunk and the number of the object in `slot`.
     pub fn find(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
-        let recent = &self.recent[slot.bits() / RECENT_SLOTS % RECENT];
-        let again = recent.get().filter(|chunk| chunk.block().is_some());
-        let again = again.and_then(|chunk| Some((chunk, chunk.index_of(slot)?)));
-        let found @ (chunk, _) = match again {
+        let found = self.at_hand(slot).filter(|(chunk, _)| chunk.block().is_some());
+        let found @ (chunk, _) = match found {
             Some(found) => found,
-            None => self.search(slot).inspect(|&(chunk, _)| recent.set(Some(chunk)))?,
+            None => self.search(slot)?,
         };
         self.last.set(Some(chunk));
         Some(found)
     }
 
+    /// The chunk and the number of the object in `slot`, if it was looked up of late. A node that
+    /// is in no tree may be what is found, and is of no kind.
+    #[inline(always)]
+    fn at_hand(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
+        let place = slot.bits() / RECENT_SLOTS;
+        let in_place = |place: usize| {
+            let chunk = self.recent[place % RECENT].get()?;
+            Some((chunk, chunk.index_of(slot)?))
+        };
+        // Where one chunk ends and another begins in a place, each is known in the next one, too.
+        in_place(place).or_else(|| in_place(place + 1)).or_else(|| in_place(place.wrapping_sub(1)))
+    }
+
     #[inline(never)]
     fn search(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
         let chunk = self.by_slot.upper_bound(Bound::Included(&slot)).clone_pointer()?;
-        Some((chunk, chunk.index_of(slot)?))
+        let index = chunk.index_of(slot)?;
+        self.recent[slot.bits() / RECENT_SLOTS % RECENT].set(Some(chunk));
+        Some((chunk, index))
     }
 
     /// Every chunk, by slot.

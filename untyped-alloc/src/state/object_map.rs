@@ -214,6 +214,20 @@ impl ObjectMap {
         true
     }
 
+    /// Makes object number `index` ready and dirty if it is live.
+    #[inline(always)]
+    pub fn free_live(&self, index: usize) -> bool {
+        let (word, freed) = (index / 32, 1 << (index % 32));
+        let (Some(free), Some(flag)) = (self.free.0.get(word), self.flag.0.get(word)) else {
+            return false;
+        };
+        let live = (free.get() | flag.get()) & freed == 0;
+        if live {
+            free.set(free.get() | freed);
+        }
+        live
+    }
+
     /// Whether no word but this one has a zeroed object.
     #[inline(never)]
     fn is_last_zeroed_word(&self, word: usize) -> bool {

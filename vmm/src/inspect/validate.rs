@@ -313,10 +313,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let of = |source| move |extent: &crate::state::extent::Extent| extent.source == source;
         let owned: usize =
             extents.iter().filter(of(Source::Owned)).map(|extent| extent.bytes()).sum();
-        hold("owned pages are counted", owned, owned == extents.owned_bytes())?;
+        hold("owned pages are counted", owned, owned == extents.totals().owned_bytes())?;
         let copies: usize =
             extents.iter().filter(of(Source::Copy)).map(|extent| extent.frames.count).sum();
-        hold("copies are counted", copies, copies == extents.copies())?;
+        hold("copies are counted", copies, copies == extents.totals().copies())?;
         hold("mapped pages are counted", pages, pages == space.mapped_pages.get())
     }
 

@@ -37,10 +37,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn usage_of(&self, space: &Space<'p>) -> Quota {
         let extents = space.extents();
+        let totals = extents.totals();
         Quota {
-            frames: (extents.owned_bytes() + extents.copied_bytes()) >> self.geometry.page_bits,
+            frames: (totals.owned_bytes() + totals.copied_bytes()) >> self.geometry.page_bits,
             tables: space.shadow.borrow().len(),
-            slots: extents.copies(),
+            slots: totals.copies(),
             objects: space.objects.get(),
         }
     }

@@ -138,6 +138,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives back frames that were mapped for an owner; says whether they were the allocator's.
     /// What callers copied of their capabilities goes before anybody else gets them: then that is
     /// one kernel call each.
+    #[inline(always)]
     fn recycle(&mut self, frames: Frames) -> bool {
         let copied = self.alloc.any_copied() && self.alloc.was_copied(frames.first);
         let freed = match copied {
@@ -151,11 +152,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The owner of frames has unmapped them: gives those back that have no copies, and leaves the
     /// others to their sharers.
+    #[inline(always)]
     pub(crate) fn owner_gone(&mut self, frames: Frames) {
-        if !self.refcounts.any_in(&frames) {
-            self.recycle(frames);
-            return;
+        match self.refcounts.any_in(&frames) {
+            false => {
+                self.recycle(frames);
+            }
+            true => self.owner_of_shared_gone(frames),
         }
+    }
+
+    #[inline(never)]
+    fn owner_of_shared_gone(&mut self, frames: Frames) {
         for index in 0..frames.count {
             let frame = frames.first.offset(index);
             match self.refcounts.count(frame) {

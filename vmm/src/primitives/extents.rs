@@ -130,6 +130,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// Brings the count of a table's entries up to date for frames that are unmapped now: as many
+    /// as `entries`, as large as that of a page, and below its table.
+    pub(crate) fn release_entries(&self, space: &Space<'p>, frame: &Extent, entries: usize) {
+        let bits = frame.frames.size_bits;
+        let Some(level) = self.geometry.level_of_frame(bits) else {
+            return;
+        };
+        let mut shadow = space.shadow.borrow_mut();
+        shadow.release_entries(&self.geometry, level, frame.start, entries);
+        let pages = entries << (bits - self.geometry.page_bits);
+        space.mapped_pages.set(space.mapped_pages.get() - pages);
+    }
+
     /// Brings the counts of page-table entries up to date for frames that are unmapped now.
     pub(crate) fn record_unmapped(&self, space: &Space<'p>, piece: &Extent) {
         let bits = piece.frames.size_bits;
@@ -155,6 +168,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Frees frames that are mapped nowhere any more, each kind to where it came from.
+    #[inline(always)]
     pub(crate) fn free_unmapped(&mut self, piece: &Extent) {
         match piece.source {
             Source::Owned => self.owner_gone(piece.frames),

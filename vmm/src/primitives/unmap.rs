@@ -2,14 +2,16 @@
 //! Unmapping frames, and recording that.
 
 use page_tables::PageRange;
-use untyped_alloc::{CPtr, Kernel, Memory};
+use untyped_alloc::{CPtr, Frames, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::extent_node::ExtentNode;
 use crate::state::extents::Extents;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
+use crate::state::window::{numbers, BLOCK_PAGES};
 use crate::types::error::{Error, Result};
 use crate::types::mapping::Source;
 
@@ -74,13 +76,60 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         range: PageRange,
     ) -> Result {
         let (mut done, mut cursor) = (0, ExtentCursor::over(range));
-        while let Some(Visited { extent, first, count }) = cursor.next(space) {
+        loop {
+            if let Some(window) = cursor.next_window(space) {
+                let pages = window.pages_in(range.start().bits()..range.end());
+                let unmapped = self.unmap_in_window(space, window, pages);
+                done += unmapped.map_err(|(error, pages)| error.after(done + pages))?;
+                continue;
+            }
+            let Some(Visited { extent, first, count }) = cursor.next(space) else { break };
             self.unmap_part(reserve, space, extent, first, count)
                 .map_err(|(error, pages)| error.after(done + pages))?;
             done += count << (extent.frames.size_bits - self.geometry.page_bits);
         }
         self.prune_tables(space);
         Ok(())
+    }
+
+    /// Unmaps pages of a window, number n of its block where bit n is set; returns how many of the
+    /// smallest pages that were. Fails with the error and how many were unmapped before it.
+    pub(crate) fn unmap_in_window(
+        &mut self,
+        space: &'p Space<'p>,
+        node: &'p ExtentNode<'p>,
+        pages: u16,
+    ) -> Result<usize, (Error, usize)> {
+        let (mut unmapped, mut outcome) = (0u16, Ok(()));
+        // What must be known to free them, as the window may be gone by then.
+        let mut freed = [(CPtr::NULL, Source::Copy); BLOCK_PAGES];
+        let Some(first) = numbers(pages).find_map(|number| node.page(number)) else { return Ok(0) };
+        for number in numbers(pages) {
+            let Some((frame, source)) = node.frame_of_page(number) else { continue };
+            outcome = match (source, node.page(number)) {
+                (Source::Copy, Some(page)) => self.unmap_copy(space, &page),
+                _ => self.unmap_page(frame),
+            };
+            if outcome.is_err() {
+                break;
+            }
+            freed[number] = (frame, source);
+            unmapped |= 1 << number;
+        }
+        let entries = unmapped.count_ones() as usize;
+        let done = entries << (first.frames.size_bits - self.geometry.page_bits);
+        if entries != 0 {
+            // A block lies below one table.
+            self.release_entries(space, &first, entries);
+            let empty = space.extents_mut().remove_pages(node, unmapped);
+            empty.into_iter().for_each(|node| self.pools.free_extent(node));
+        }
+        for number in numbers(unmapped) {
+            let (frame, source) = freed[number];
+            let frames = Frames { first: frame, ..first.frames };
+            self.free_unmapped(&Extent { frames, source, ..first });
+        }
+        outcome.map(|()| done).map_err(|error| (error, done))
     }
 
     /// Unmaps `count` frames of an extent from number `first` on. Fails with the error and how many

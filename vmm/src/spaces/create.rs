@@ -146,8 +146,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn empty_space(&mut self, space: &'p Space<'p>) -> Result {
         let mut done = 0;
         loop {
-            let first = space.extents().iter().next();
-            let Some(extent) = first else { return Ok(()) };
+            let first = space.extents().first();
+            let Some((node, extent)) = first else { return Ok(()) };
+            if node.is_window() {
+                let unmapped = self.unmap_in_window(space, node, u16::MAX);
+                done += unmapped.map_err(|(error, pages)| error.after(done + pages))?;
+                continue;
+            }
             let pages = extent.frames.count << (extent.frames.size_bits - self.geometry.page_bits);
             if extent.source == Source::Owned
                 && !self.refcounts.any_in(&extent.frames)

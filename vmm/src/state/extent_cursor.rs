@@ -4,6 +4,7 @@
 use page_tables::PageRange;
 
 use super::extent::Extent;
+use super::extent_node::ExtentNode;
 use super::space::Space;
 
 /// A walk over the extents that lie, even in part, in a range of pages, lowest first.
@@ -59,6 +60,14 @@ impl ExtentCursor {
         let (first, count) = extent.indices_in(rest);
         self.go_to(extent.end());
         Some(Visited { extent, first, count })
+    }
+
+    /// The window that the next extent is in, if it is in one; the cursor goes past the window.
+    #[inline(always)]
+    pub fn next_window<'p>(&mut self, space: &Space<'p>) -> Option<&'p ExtentNode<'p>> {
+        let window = space.extents().window_in(self.rest?)?;
+        self.go_to(window.end());
+        Some(window)
     }
 
     /// Goes back or forth to an address in its range, which a page begins at: what lies before it

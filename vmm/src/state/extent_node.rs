@@ -2,14 +2,15 @@
 //! The node of an extent, or of a window of pages that are extents of one page each.
 
 use core::cell::Cell;
-use core::num::NonZeroU16;
+use core::ops::Range;
 
 use intrusive_collections::RBTreeLink;
 use page_tables::VirtAddr;
 use untyped_alloc::{CPtr, CachePolicy, Frames, Rights, MAX_BATCH};
 
 use super::extent::{offset, Extent};
-use super::window::{Attributes, Window, WindowPage, BLOCK_BITS};
+use super::run::Run;
+use super::window::{Attributes, Window, WindowPage, BLOCK_BITS, BLOCK_PAGES};
 use crate::types::mapping::Source;
 
 /// The node of one extent, or of a window.
@@ -28,97 +29,15 @@ enum Content<'p> {
     Window(&'p Window<'p>),
 }
 
-/// An extent, but for where it starts.
-#[derive(Clone, Copy)]
-struct Run {
-    /// The capability mapped at its start; the others follow.
-    first: CPtr,
-    count: NonZeroU16,
-    /// Logarithm of a frame's bytes, and the marks [`ABANDONED`] and [`EXECUTABLE`].
-    size_and_marks: u8,
-    /// The last bit is set where it is strided.
-    attributes: Attributes,
-}
-
 impl Default for Content<'_> {
     fn default() -> Self {
-        let (count, attributes) = (NonZeroU16::MIN, Attributes::default());
-        Content::Run(Run { first: CPtr::NULL, count, size_and_marks: 0, attributes })
+        Content::Run(Run::default())
     }
 }
-
-/// Set beside the size of an extent's frames: it is abandoned.
-const ABANDONED: u8 = 1 << 7;
-
-/// Set there, too: its pages may be run. The right itself, moved.
-const EXECUTABLE: u8 = Rights::EXECUTE.bits() << EXECUTE_SHIFT;
-const EXECUTE_SHIFT: u8 = 3;
-const _: () = assert!(EXECUTABLE == 1 << 6);
 
 // On IA32: elsewhere words of 64 bits lie apart by as many.
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(core::mem::size_of::<ExtentNode<'_>>() <= 28 || align_of::<u64>() == 8);
-
-impl Run {
-    #[inline(always)]
-    fn of(extent: &Extent) -> Run {
-        let Extent { rights, cow, cache, source, strided, abandoned, .. } = *extent;
-        let abandoned = if abandoned { ABANDONED } else { 0 };
-        let execute = rights.bits() << EXECUTE_SHIFT & EXECUTABLE;
-        Run {
-            first: extent.frames.first,
-            count: NonZeroU16::new(extent.frames.count as u16).unwrap_or(NonZeroU16::MIN),
-            size_and_marks: extent.frames.size_bits | abandoned | execute,
-            attributes: Attributes::new(rights, cow, cache, source, strided),
-        }
-    }
-
-    #[inline(always)]
-    fn count(&self) -> usize {
-        usize::from(self.count.get())
-    }
-
-    #[inline(always)]
-    fn size_bits(&self) -> u8 {
-        self.size_and_marks & !(ABANDONED | EXECUTABLE)
-    }
-
-    #[inline(always)]
-    fn step_bits(&self) -> u8 {
-        self.size_bits() + u8::from(self.attributes.last())
-    }
-
-    /// Whether a gap, and no page, is at this distance from the start, in bytes.
-    #[inline(always)]
-    fn has_gap_at(&self, distance: usize) -> bool {
-        self.attributes.last() && distance >> self.size_bits() & 1 != 0
-    }
-
-    /// Whether one extent can be made of this and `next`, which goes on where it ends.
-    #[inline(always)]
-    fn is_continued_by(&self, next: &Run) -> bool {
-        (self.size_and_marks, self.attributes) == (next.size_and_marks, next.attributes)
-            && self.count() + next.count() <= MAX_BATCH
-    }
-
-    fn frames(&self) -> Frames {
-        Frames { first: self.first, count: self.count(), size_bits: self.size_bits() }
-    }
-
-    fn extent(&self, start: VirtAddr) -> Extent {
-        let execute = (self.size_and_marks & EXECUTABLE) >> EXECUTE_SHIFT;
-        Extent {
-            start,
-            frames: self.frames(),
-            rights: Rights::from_bits_retain(self.attributes.rights().bits() | execute),
-            cow: self.attributes.cow(),
-            cache: self.attributes.cache(),
-            source: self.attributes.source(),
-            strided: self.attributes.last(),
-            abandoned: self.size_and_marks & ABANDONED != 0,
-        }
-    }
-}
 
 /// The extent of a window's page. Windows have no strided pages: there, the bit says that the page
 /// may be run.
@@ -209,7 +128,7 @@ impl<'p> ExtentNode<'p> {
     }
 
     #[inline(always)]
-    fn size_bits(&self) -> u8 {
+    pub(super) fn size_bits(&self) -> u8 {
         match self.content.get() {
             Content::Run(run) => run.size_bits(),
             Content::Window(window) => window.size_bits(),
@@ -302,7 +221,7 @@ impl<'p> ExtentNode<'p> {
         match self.content.get() {
             Content::Run(run) => {
                 let distance = address.bits() - self.start.get().bits();
-                (!run.has_gap_at(distance)).then(|| run.first.offset(distance >> run.step_bits()))
+                run.frame_at(distance)
             }
             Content::Window(window) => {
                 let size_bits = window.size_bits();
@@ -322,15 +241,13 @@ impl<'p> ExtentNode<'p> {
         let Content::Run(run) = self.content.get() else { return None };
         let frames = Frames { first: CPtr::NULL, count: 1, size_bits };
         let like = Extent { strided, ..Extent::fresh(self.start.get(), frames, rights, cache) };
-        let like = Run::of(&like);
-        let alike = (run.size_and_marks, run.attributes) == (like.size_and_marks, like.attributes);
-        alike.then(|| MAX_BATCH - run.count())
+        run.is_alike(&Run::of(&like)).then(|| MAX_BATCH - run.count())
     }
 
     /// Whether this one, which has `run`, ends where `start` is, and before capability `first`.
     #[inline(always)]
     fn ends_before(&self, run: &Run, first: CPtr, start: VirtAddr) -> bool {
-        run.first.offset(run.count()) == first && self.end() == start.bits()
+        run.first().offset(run.count()) == first && self.end() == start.bits()
     }
 
     /// Whether `next` goes on where this one ends, in address, capability and everything else.
@@ -348,7 +265,7 @@ impl<'p> ExtentNode<'p> {
             return None;
         };
         let one =
-            self.ends_before(&run, after.first, next.start.get()) && run.is_continued_by(&after);
+            self.ends_before(&run, after.first(), next.start.get()) && run.is_continued_by(&after);
         let before = one.then(|| run.extent(self.start.get()));
         let before = before.filter(|before| before.source == Source::Owned)?;
         let frames = Frames { count: run.count() + after.count(), ..before.frames };
@@ -366,10 +283,7 @@ impl<'p> ExtentNode<'p> {
     #[inline(always)]
     pub(super) fn lengthen(&self) {
         if let Content::Run(run) = self.content.get() {
-            // At most as many as a batch has, so there is always a next number.
-            if let Some(count) = run.count.checked_add(1) {
-                self.content.set(Content::Run(Run { count, ..run }));
-            }
+            self.content.set(Content::Run(run.longer()));
         }
     }
 
@@ -397,7 +311,7 @@ impl<'p> ExtentNode<'p> {
     #[inline(always)]
     pub(super) fn takes(&self, page: &Extent) -> bool {
         let size_bits = match self.content.get() {
-            Content::Run(run) if run.count.get() == 1 && !run.attributes.last() => run.size_bits(),
+            Content::Run(run) if run.is_single() => run.size_bits(),
             Content::Run(_) => return false,
             Content::Window(window) => window.size_bits(),
         };
@@ -442,10 +356,18 @@ impl<'p> ExtentNode<'p> {
     pub(super) fn leave(&self, extent: &Extent) -> bool {
         let Content::Window(window) = self.content.get() else { return true };
         let size_bits = window.size_bits();
-        for number in 0..extent.frames.count {
-            window.remove(index_in_block(extent.address(number), size_bits));
-        }
-        let start = self.start.get();
+        let pages = (0..extent.frames.count).fold(0, |pages, number| {
+            pages | 1 << index_in_block(extent.address(number), size_bits)
+        });
+        self.leave_pages(pages)
+    }
+
+    /// Takes pages out of a window, number n where bit n is set; says whether that has pages left.
+    #[inline(always)]
+    pub(super) fn leave_pages(&self, pages: u16) -> bool {
+        let Content::Window(window) = self.content.get() else { return true };
+        window.remove(pages);
+        let (start, size_bits) = (self.start.get(), window.size_bits());
         let index = index_in_block(start, size_bits);
         match window.first_from(index) {
             Some(first) => {
@@ -454,6 +376,36 @@ impl<'p> ExtentNode<'p> {
             }
             None => false,
         }
+    }
+
+    /// The pages of a window that lie, even in part, in a range of addresses (bytes): bit n is set
+    /// for page n of the block. None for an extent.
+    #[inline(always)]
+    pub fn pages_in(&self, range: Range<usize>) -> u16 {
+        let Content::Window(window) = self.content.get() else { return 0 };
+        let size_bits = window.size_bits();
+        let block = self.start.get().align_down(size_bits + BLOCK_BITS).bits();
+        let page = |bytes: usize| (bytes >> size_bits).min(BLOCK_PAGES);
+        let (from, to) = (range.start.saturating_sub(block), range.end.saturating_sub(block));
+        let below = |page: usize| (1u32 << page) - 1;
+        let inside = below(page(to.saturating_add((1 << size_bits) - 1))) & !below(page(from));
+        window.present() & inside as u16
+    }
+
+    /// The frame of page number `index` of a window's block, and whose it is, if it is there.
+    #[inline(always)]
+    pub fn frame_of_page(&self, index: usize) -> Option<(CPtr, Source)> {
+        let Content::Window(window) = self.content.get() else { return None };
+        window.get(index).map(|page| (page.frame, page.attributes.source()))
+    }
+
+    /// What is recorded of page number `index` of a window's block, if it is there.
+    #[inline(always)]
+    pub fn page(&self, index: usize) -> Option<Extent> {
+        let Content::Window(window) = self.content.get() else { return None };
+        let (page, size_bits) = (window.get(index)?, window.size_bits());
+        let block = self.start.get().align_down(size_bits + BLOCK_BITS);
+        Some(extent_of_page(page, offset(block, index << size_bits), size_bits))
     }
 
     /// What is wrong with a node of a tree, if anything is (invariant I22).

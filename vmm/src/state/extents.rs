@@ -21,8 +21,7 @@ use untyped_alloc::{CPtr, Frames, Rights};
 use super::extent::Extent;
 use super::extent_neighbours::{Beside, Changes, Last};
 use super::extent_node::ExtentNode;
-use super::window::Window;
-use crate::types::mapping::Source;
+use super::extent_totals::Totals;
 
 #[allow(unsafe_code)] // what the adapter macro expands to
 mod adapters {
@@ -45,15 +44,10 @@ impl<'a> KeyAdapter<'a> for ByStart<'_> {
 pub(crate) struct Extents<'p> {
     by_start: RBTree<ByStart<'p>>,
     /// Where the last look-up ended: what comes next is often behind it or in it.
-    last: Cell<Option<Last<'p>>>,
-    /// Bytes in frames of the space's own.
-    owned_bytes: Cell<usize>,
+    pub(super) last: Cell<Option<Last<'p>>>,
+    pub(super) totals: Totals,
     /// How often a node has left the tree, or come beside another in the same block.
     changes: Changes,
-    /// Copied capabilities.
-    copies: Cell<usize>,
-    /// Bytes in their frames.
-    copied_bytes: Cell<usize>,
 }
 
 impl<'p> Extents<'p> {
@@ -61,16 +55,14 @@ impl<'p> Extents<'p> {
         Extents {
             by_start: RBTree::new(ByStart::new()),
             last: Cell::new(None),
+            totals: Totals::default(),
             changes: Changes::default(),
-            owned_bytes: Cell::new(0),
-            copies: Cell::new(0),
-            copied_bytes: Cell::new(0),
         }
     }
 
-    /// Bytes in frames of the space's own.
-    pub fn owned_bytes(&self) -> usize {
-        self.owned_bytes.get()
+    /// What they are together.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     /// A number that grows each time a node has left the tree, or has come, or become longer,
@@ -85,36 +77,9 @@ impl<'p> Extents<'p> {
         self.changes.change();
     }
 
-    /// Capabilities that are copies.
-    pub fn copies(&self) -> usize {
-        self.copies.get()
-    }
-
-    /// Bytes in the frames of copied capabilities.
-    pub fn copied_bytes(&self) -> usize {
-        self.copied_bytes.get()
-    }
-
-    /// Counts `count` frames of an extent, in or out.
-    #[inline(always)]
-    fn count(&self, extent: &Extent, count: usize, into: bool) {
-        let change = |total: &Cell<usize>, by: usize| {
-            total.set(if into { total.get() + by } else { total.get() - by });
-        };
-        let bytes = count << extent.frames.size_bits;
-        match extent.source {
-            Source::Owned => change(&self.owned_bytes, bytes),
-            Source::Copy => {
-                change(&self.copies, count);
-                change(&self.copied_bytes, bytes);
-            }
-            Source::Borrowed | Source::Physical => {}
-        }
-    }
-
     /// The node used last, if it covers an address.
     #[inline(always)]
-    fn last_covering(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
+    pub(super) fn last_covering(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
         self.last.get().map(|last| last.node).filter(|node| node.covers(address))
     }
 
@@ -147,7 +112,7 @@ impl<'p> Extents<'p> {
             self.enter(window, &extent);
             return Some(node);
         }
-        self.count(&extent, extent.frames.count, true);
+        self.totals.count(&extent, extent.frames.count, true);
         None
     }
 
@@ -177,11 +142,11 @@ impl<'p> Extents<'p> {
 
     /// Enters the pages of an extent in a window, which is likely to be next.
     #[inline(always)]
-    fn enter(&self, window: &'p ExtentNode<'p>, extent: &Extent) {
+    pub(super) fn enter(&self, window: &'p ExtentNode<'p>, extent: &Extent) {
         debug_assert!(window.is_window(), "extents never overlap");
         let is_last = self.last.get().is_some_and(|last| core::ptr::eq(last.node, window));
         window.enter(extent);
-        self.count(extent, extent.frames.count, true);
+        self.totals.count(extent, extent.frames.count, true);
         // What was known to be free behind another may have the extent in it now.
         if !is_last {
             self.last.set(Some(Last::at(window)));
@@ -214,33 +179,6 @@ impl<'p> Extents<'p> {
         }
     }
 
-    /// Enters a page in the window of `node`, which took it; an extent of one page becomes a window
-    /// in `window`, which is not needed otherwise.
-    #[inline]
-    pub fn enter_page(
-        &mut self,
-        node: &'p ExtentNode<'p>,
-        window: Option<&'p Window<'p>>,
-        page: &Extent,
-    ) {
-        if let Some(window) = window {
-            node.widen(window);
-        }
-        self.enter(node, &Extent { frames: Frames { count: 1, ..page.frames }, ..*page });
-    }
-
-    /// Enters a page of the space's own in the window of a node, where pages of its block are
-    /// entered again and again.
-    #[inline(always)]
-    pub fn fill(&mut self, window: &'p ExtentNode<'p>, address: VirtAddr, page: &Extent) {
-        window.enter_one(page);
-        self.owned_bytes.set(self.owned_bytes.get() + page.bytes());
-        if self.last.get().is_some_and(|last| last.is_before(address)) {
-            // Not all is free behind that one any more.
-            self.last.set(None);
-        }
-    }
-
     /// The addresses around a node up to where others are, in bytes. What comes there from now on
     /// counts as a change.
     pub fn watch_around(&self, node: &ExtentNode<'p>) -> Range<usize> {
@@ -249,11 +187,6 @@ impl<'p> Extents<'p> {
         let low = at.peek_prev().get().map_or(0, ExtentNode::end);
         let high = at.peek_next().get().map_or(usize::MAX, |next| next.start().bits());
         low..high
-    }
-
-    /// Makes a window of an extent of one page.
-    pub fn widen(&mut self, node: &'p ExtentNode<'p>, window: &'p Window<'p>) {
-        node.widen(window);
     }
 
     /// The first extent that lies, even in part, in `range`.
@@ -292,7 +225,10 @@ impl<'p> Extents<'p> {
     /// Searches for the node that covers an address, or else the next one. What it finds before or
     /// at the address is the one used last then, with what lies behind it.
     #[inline(always)]
-    fn search(&self, address: VirtAddr) -> Result<&'p ExtentNode<'p>, Option<&'p ExtentNode<'p>>> {
+    pub(super) fn search(
+        &self,
+        address: VirtAddr,
+    ) -> Result<&'p ExtentNode<'p>, Option<&'p ExtentNode<'p>>> {
         let at = self.by_start.upper_bound(Bound::Included(&address));
         let Some(node) = at.clone_pointer() else {
             return Err(self.by_start.front().clone_pointer());
@@ -357,7 +293,7 @@ impl<'p> Extents<'p> {
     #[inline(always)]
     pub fn extend(&self, extent: &'p ExtentNode<'p>, bytes: usize) {
         extent.lengthen();
-        self.owned_bytes.set(self.owned_bytes.get() + bytes);
+        self.totals.own_more(bytes);
     }
 
     /// Takes frames `first..first + count` out of the extent that starts where `extent` does. What
@@ -373,7 +309,7 @@ impl<'p> Extents<'p> {
         let node = self.covering(extent.start)?;
         if node.is_window() {
             let part = extent.part(first, count);
-            self.count(&part, count, false);
+            self.totals.count(&part, count, false);
             if !node.leave(&part) {
                 return self.unlink(node);
             }
@@ -387,7 +323,7 @@ impl<'p> Extents<'p> {
         // What follows is either kept in a node of its own, and counted anew, or part of it.
         // `insert` counts what gets a node of its own, so that is counted out here.
         let counted_anew = if first != 0 { after } else { 0 };
-        self.count(extent, count + counted_anew, false);
+        self.totals.count(extent, count + counted_anew, false);
         match (first, after) {
             (0, 0) => return self.unlink(node),
             // The order among the extents stays: what is left starts inside the old extent.
@@ -407,7 +343,7 @@ impl<'p> Extents<'p> {
     }
 
     /// Takes a node out of the tree.
-    fn unlink(&mut self, node: &ExtentNode<'p>) -> Option<&'p ExtentNode<'p>> {
+    pub(super) fn unlink(&mut self, node: &ExtentNode<'p>) -> Option<&'p ExtentNode<'p>> {
         // What was used last, and what is behind it, is always in the tree: this may be either.
         self.last.set(None);
         self.changes.change();
@@ -456,9 +392,15 @@ impl<'p> Extents<'p> {
         }
     }
 
+    /// The lowest extent, with its node.
+    pub fn first(&self) -> Option<(&'p ExtentNode<'p>, Extent)> {
+        let node = self.by_start.front().clone_pointer()?;
+        Some((node, node.info()))
+    }
+
     /// Takes the lowest extent out; with it comes the node that is free now, if one is.
     pub fn pop(&mut self) -> Option<(Option<&'p ExtentNode<'p>>, Extent)> {
-        let extent = self.by_start.front().get()?.info();
+        let (_, extent) = self.first()?;
         let freed = self.remove_range(&extent, 0, extent.frames.count, &mut None);
         Some((freed, extent))
     }

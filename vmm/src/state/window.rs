@@ -75,10 +75,16 @@ impl Window<'_> {
         self.abandoned.set(others | u16::from(page.abandoned) << index);
     }
 
-    /// Takes page number `index` out.
+    /// Takes pages out: number n where bit n is set.
     #[inline(always)]
-    pub fn remove(&self, index: usize) {
-        self.present.set(self.present.get() & !(1 << index));
+    pub fn remove(&self, pages: u16) {
+        self.present.set(self.present.get() & !pages);
+    }
+
+    /// The pages that are there: bit n is set for number n.
+    #[inline(always)]
+    pub fn present(&self) -> u16 {
+        self.present.get()
     }
 
     /// Whether page number `index` is there.
@@ -109,6 +115,16 @@ impl Window<'_> {
     pub fn end(&self) -> usize {
         BLOCK_PAGES - self.present.get().leading_zeros() as usize
     }
+}
+
+/// The numbers of the bits that are set, lowest first.
+pub(crate) fn numbers(pages: u16) -> impl Iterator<Item = usize> {
+    let mut rest = pages;
+    core::iter::from_fn(move || {
+        let number = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
+        rest &= rest - 1;
+        Some(number)
+    })
 }
 
 /// Rights (two bits: frames know no grant, and running is marked elsewhere), copy-on-write, cache

@@ -159,6 +159,10 @@ pub(super) fn check_list(extents: &Extents<'_>, model: &Model) {
     let expected: Vec<Extent> = model.runs.iter().map(Run::extent).collect();
     assert_eq!(extents.iter().collect::<Vec<_>>(), expected);
     assert_eq!(extents.check_nodes(), None);
-    let counts = (extents.owned_bytes(), extents.copies(), extents.copied_bytes());
+    let counts = (
+        extents.totals().owned_bytes(),
+        extents.totals().copies(),
+        extents.totals().copied_bytes(),
+    );
     assert_eq!(counts, model.counts(), "owned bytes, copies, copied bytes");
 }

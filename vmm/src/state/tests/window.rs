@@ -28,7 +28,7 @@ fn each_page_is_as_it_was_entered() {
             assert_eq!(found.abandoned, (index % 2 == 0) == turn, "page {index}");
         }
     }
-    window.remove(3);
+    window.remove(1 << 3);
     assert!(window.get(3).is_none() && window.get(4).is_some());
     assert_eq!((window.first_from(3), window.end()), (Some(4), BLOCK_PAGES));
 }
