@@ -60,6 +60,13 @@ impl Table<'_> {
         self.used.set(self.used.get() + 1);
     }
 
+    /// Records one entry less of a structure that has others, and so stays among those in use.
+    #[inline(always)]
+    pub fn use_one_less(&self) {
+        debug_assert!(self.used() > 1);
+        self.used.set(self.used.get() - 1);
+    }
+
     /// Whether it is kept with no entry in use, to be used again or given back.
     pub fn is_listed_empty(&self) -> bool {
         self.by_empty.is_linked()

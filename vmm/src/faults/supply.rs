@@ -231,8 +231,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut node = Some(node);
         if outcome.is_ok() {
             let index = extent.index_of(at);
-            let freed = from.extents_mut().remove_range(&extent, index, 1, &mut spare);
-            freed.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
+            let unlinked = from.extents_mut().remove_range(&extent, index, 1, &mut spare);
+            self.spare_unlinked(reserve, from, unlinked);
             // Its new region may be one whose pages move.
             self.compaction.look_again();
             if let Some(node) = node.take() {

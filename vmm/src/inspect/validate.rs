@@ -154,7 +154,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             hold("nothing else is among the pages of an open block", at, alone)?;
             let start = links.node.info().start.bits();
             let inside = at <= start && start < at + (BLOCK_PAGES << self.geometry.page_bits);
-            hold("a window is in its open block", at, inside || !links.node.is_window())?;
+            let one = links.node.is_window() || links.node.count() == 1;
+            hold("a window is in its open block, or one page", at, inside && one)?;
+            let ceiling = region.spec().ceiling;
+            hold("a ceiling is its region's", at, ceiling == block.ceiling.get())?;
             let deepest = self.geometry.levels.len() as u8 - 1;
             let address = self.geometry.address(at.max(low));
             let address =

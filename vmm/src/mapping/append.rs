@@ -112,9 +112,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let clear_to = if at < block { block } else { clear_to };
         let limits = [clear_to, self.geometry.table_end(deepest, address)];
         let end = AppendCursor::<FrameBatch<'_>>::end(at, step, room, limits);
-        if at >= block {
-            space.extents_mut().note_longer();
-        }
+        // It may be the only page of an open block, and will not be; and where it goes on in the
+        // block of what comes behind it, that has less room.
+        self.close_block(space, extent.start().bits());
+        self.close_block(space, at);
         space.watch();
         self.append_cursor = Some(AppendCursor {
             space,

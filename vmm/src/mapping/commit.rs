@@ -208,9 +208,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.mapped_pages.set(space.mapped_pages.get() + 1);
         Ok(match record {
             Record::Extent(before) => {
-                let mut extents = space.extents_mut();
-                extents.note_longer();
-                extents.extend(before, self.geometry.page_bytes());
+                self.close_block(space, before.start().bits());
+                self.close_block(space, address);
+                space.extents_mut().extend(before, self.geometry.page_bytes());
                 None
             }
             Record::Window(node, window) => {

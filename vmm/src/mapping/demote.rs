@@ -102,7 +102,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             .and_then(|()| self.swap_by_view(space, extent, index, &mut small));
         // Whatever was not put in place goes back.
         while let Some((node, extent)) = small.pop() {
-            node.into_iter().for_each(|node| self.pools.free_extent(node));
+            // In the tree of no space, so that its block is not open.
+            node.into_iter().for_each(|node| self.pools.free_extent(node.of_closed_block()));
             self.free_or_defer(extent.frames);
         }
         filled
@@ -292,14 +293,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         };
         self.record_unmapped(space, &large);
-        let freed = space.extents_mut().remove_range(&extent, index, 1, &mut spare);
-        for node in [freed, spare].into_iter().flatten() {
-            self.pools.spare_extent(reserve, node);
-        }
+        let unlinked = space.extents_mut().remove_range(&extent, index, 1, &mut spare);
+        self.spare_unlinked(reserve, space, unlinked);
+        spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
         // 3. The small ones are recorded where the large one was, and mapped nowhere yet.
         while let Some((node, piece)) = small.pop() {
             if let Some(node) = node {
-                self.enter_extent(reserve, space, node, piece);
+                self.enter_extent(reserve, space, node.of_closed_block(), piece);
             }
         }
         let range = self.geometry.range(

@@ -118,12 +118,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         more: bool,
     ) {
         let known = self.open_blocks.find(&self.geometry, site.space.id.get(), page.bits());
-        if let Some((block, links)) = known {
+        if let Some((_, links)) = known {
             if core::ptr::eq(links.node, single.0) {
                 return;
             }
             // Beside the window that is known, another has grown.
-            block.close();
+            self.close_block(site.space, page.bits());
         }
         // Frames that are not cached as others may have to leave the direct map first.
         let alike = site.callers && !site.strided && site.cache == CachePolicy::WriteBack;

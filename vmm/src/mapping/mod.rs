@@ -7,6 +7,7 @@ pub(crate) mod contents;
 pub(crate) mod decommit;
 pub(crate) mod demote;
 pub(crate) mod fill;
+pub(crate) mod in_block;
 pub(crate) mod join;
 pub(crate) mod map;
 pub(crate) mod physical;

@@ -2,11 +2,12 @@
 //! Changing the rights of mapped pages in place: at no moment is one absent. For the manager's own
 //! space that takes [`Vmm::protect_in_place`].
 
-use page_tables::{PageRange, Pages};
+use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
+use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
@@ -40,6 +41,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// new rights, the others their old ones.
     pub fn protect(&mut self, space: SpaceId, pages: impl Into<Pages>, rights: Rights) -> Result {
         let pages = pages.into();
+        if pages.pages() == 1 {
+            if let Some(done) = self.protect_in_block(space, pages.start(), readable(rights)) {
+                return done;
+            }
+        }
         self.under_pressure(|vmm| vmm.try_protect(space, pages, rights))
     }
 
@@ -54,7 +60,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.check_unpinned(space, region)?;
         if let Some(extent) = self.small_page_at(space, range) {
-            return self.protect_one(space, extent, extent.index_of(range.start()), rights);
+            return self.protect_one(space, region, extent, range.start(), rights);
         }
         let protected = self.protect_range(space, range, rights);
         self.finish_cut(space, range, protected)
@@ -82,18 +88,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         outcome
     }
 
-    /// Gives a small page, frame number `index` of an extent, new rights: what [`Vmm::protect`]
-    /// does, without looking for more pages or for large ones.
+    /// Gives a small page, at `page` in an extent, new rights: what [`Vmm::protect`] does, without
+    /// looking for more pages or for large ones.
     fn protect_one(
         &mut self,
         space: &'p Space<'p>,
+        region: &'p Region<'p>,
         extent: Extent,
-        index: usize,
+        page: VirtAddr,
         rights: Rights,
     ) -> Result {
         if extent.rights == rights {
             return Ok(());
         }
+        if self.open_block_of(space, region, &extent, page) {
+            if let Some(done) = self.protect_in_block(space.id.get(), page.bits(), rights) {
+                return done;
+            }
+        }
+        let extent = space.extents().at(page);
+        let Some(extent) = extent else { return Err(space.not_mapped(page.bits())) };
+        let index = extent.index_of(page);
         let last = extent.frames.count - 1;
         let reserve = &mut match last {
             // It is not cut, so that needs no memory, even if there is none.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Unmapping, and giving the memory back.
 
-use page_tables::Pages;
+use page_tables::{Pages, VirtAddr};
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
+use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
 use crate::types::ids::SpaceId;
@@ -35,11 +36,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`crate::Error::OutsideRegion`], [`crate::Error::Guard`]; [`crate::Error::NotMapped`] where
     /// there is a hole; [`crate::Error::Kernel`] with how many pages were unmapped before.
     pub fn unmap(&mut self, space: SpaceId, pages: impl Into<Pages>) -> Result {
+        let pages = pages.into();
+        if pages.pages() == 1 {
+            if let Some(done) = self.unmap_in_block(space, pages.start()) {
+                return done;
+            }
+        }
         let space = self.space(space)?;
-        let (region, range) = self.caller_range(space, pages.into())?;
+        let (region, range) = self.caller_range(space, pages)?;
         self.check_unpinned(space, region)?;
         if let Some(extent) = self.small_page_at(space, range) {
-            return self.unmap_one(space, extent, extent.index_of(range.start()));
+            return self.unmap_one(space, region, extent, range.start());
         }
         self.check_mapped(space, range)?;
         let unmapped = self.cut_large(space, range).and_then(|()| {
@@ -50,11 +57,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.finish_cut(space, range, unmapped)
     }
 
-    /// Unmaps a small page, frame number `index` of an extent: what [`Vmm::unmap`] does, without
-    /// looking for more pages or for large ones.
-    fn unmap_one(&mut self, space: &'p Space<'p>, extent: Extent, index: usize) -> Result {
+    /// Unmaps a small page, at `page` in an extent: what [`Vmm::unmap`] does, without looking for
+    /// more pages or for large ones.
+    fn unmap_one(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        extent: Extent,
+        page: VirtAddr,
+    ) -> Result {
+        let (index, count) = (extent.index_of(page), extent.frames.count);
+        let at_end = count != 1 && (index == 0 || index + 1 == count);
+        // At an end, an extent just becomes shorter.
+        if !at_end && self.open_block_of(space, region, &extent, page) {
+            if let Some(done) = self.unmap_in_block(space.id.get(), page.bits()) {
+                return done;
+            }
+        }
         let reserve = &mut self.refill_to_free();
-        let unmapped = self.unmap_part(reserve, space, extent, index, 1);
+        let extent = space.extents().at(page);
+        let Some(extent) = extent else { return Err(space.not_mapped(page.bits())) };
+        let unmapped = self.unmap_part(reserve, space, extent, extent.index_of(page), 1);
         unmapped.map_err(|(error, pages)| error.after(pages))?;
         self.prune_tables(space);
         Ok(())

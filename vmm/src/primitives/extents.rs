@@ -7,6 +7,7 @@ use untyped_alloc::{CachePolicy, Frames, Kernel, Memory, Rights, Zeroed};
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::extent_neighbours::Unlinked;
 use crate::state::extent_node::ExtentNode;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
@@ -68,8 +69,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         extent: Extent,
     ) -> bool {
         let unneeded = space.extents_mut().insert(node, extent);
-        if let Some(node) = unneeded {
-            self.pools.spare_extent(reserve, node);
+        match unneeded {
+            Some(node) => self.pools.spare_extent(reserve, node),
+            None => {
+                // It lies beside others at its ends, if in their blocks at all.
+                self.close_block(space, extent.start.bits());
+                self.close_block(space, extent.end() - 1);
+            }
         }
         unneeded.is_none()
     }
@@ -91,10 +97,47 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         first: usize,
         count: usize,
     ) {
-        let freed = space.extents_mut().remove_range(&extent, first, count, &mut None);
-        if let Some(node) = freed {
+        let unlinked = space.extents_mut().remove_range(&extent, first, count, &mut None);
+        self.free_unlinked(space, unlinked);
+    }
+
+    /// Frees a node that has left the tree of a space, if one has.
+    #[inline(always)]
+    pub(crate) fn free_unlinked(&mut self, space: &Space<'p>, unlinked: Option<Unlinked<'p>>) {
+        if let Some(node) = self.unlinked(space, unlinked) {
             self.pools.free_extent(node);
         }
+    }
+
+    /// The same, where the node may be taken again in this step.
+    pub(crate) fn spare_unlinked(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &Space<'p>,
+        unlinked: Option<Unlinked<'p>>,
+    ) {
+        if let Some(node) = self.unlinked(space, unlinked) {
+            self.pools.spare_extent(reserve, node);
+        }
+    }
+
+    /// The node that has left the tree of a space; its block is closed, if it was open.
+    #[inline(always)]
+    fn unlinked(
+        &mut self,
+        space: &Space<'p>,
+        unlinked: Option<Unlinked<'p>>,
+    ) -> Option<&'p ExtentNode<'p>> {
+        let node = unlinked?.of_closed_block();
+        self.close_block(space, node.start().bits());
+        Some(node)
+    }
+
+    /// Closes the block that an address (bytes) of a space is in: what lies beside its window is
+    /// about to change, or its node to be of more than its block (I46).
+    #[inline(always)]
+    pub(crate) fn close_block(&self, space: &Space<'p>, address: usize) {
+        self.open_blocks.close(&self.geometry, space.id.get(), address);
     }
 
     /// Frees the frames in `range`, which starts in the midst of an extent, that were never
@@ -106,7 +149,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if first != 0 {
                 let part = extent.part(first, extent.frames.count - first);
                 // Cutting off the end of an extent takes no node.
-                space.extents_mut().remove_range(&extent, first, part.frames.count, &mut None);
+                self.remove_extent(space, extent, first, part.frames.count);
                 self.free_unused(&part);
             }
         }
@@ -125,8 +168,28 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let last = frames.first.offset(frames.count - 1);
             alloc.same_batch(frames.first, last)
         };
-        if let Some(node) = space.extents_mut().join_before(start, same) {
-            self.pools.free_extent(node);
+        let joined = space.extents_mut().join_before(start, same);
+        if let Some((unlinked, start)) = joined {
+            self.close_block(space, start.bits());
+            self.free_unlinked(space, Some(unlinked));
+        }
+    }
+
+    /// Makes a window an extent, if its pages are alike and their frames came together; it is
+    /// joined with those beside it then.
+    #[inline(never)]
+    pub(crate) fn fold(&mut self, space: &'p Space<'p>, node: &'p ExtentNode<'p>) {
+        let Some(extent) = node.as_extent() else { return };
+        let last = extent.frame(extent.frames.count - 1);
+        if !self.alloc.same_batch(extent.frames.first, last) {
+            return;
+        }
+        self.close_block(space, extent.start.bits());
+        let window = space.extents_mut().fold(node, extent);
+        window.into_iter().for_each(|window| self.pools.free_window(window));
+        self.join_extent(space, extent.start);
+        if let Ok(end) = self.geometry.address(extent.end()) {
+            self.join_extent(space, end);
         }
     }
 
@@ -216,7 +279,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let first = extent.index_of(address);
         let node = self.pools.extent(reserve)?;
         let upper = extent.part(first, extent.frames.count - first);
-        space.extents_mut().remove_range(&extent, first, upper.frames.count, &mut None);
+        self.remove_extent(space, extent, first, upper.frames.count);
         self.enter_extent(reserve, space, node, upper);
         Ok(())
     }
@@ -224,7 +287,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Joins the extents that begin in `range`, and the one after it, with those before them.
     pub(crate) fn join_in(&mut self, space: &'p Space<'p>, range: PageRange) {
         let mut cursor = ExtentCursor::over(range);
-        while let Some(Visited { extent, .. }) = cursor.next(space) {
+        loop {
+            // No page of a window is joined with others, but all of them may be an extent.
+            if let Some(window) = cursor.next_window(space) {
+                self.fold(space, window);
+                continue;
+            }
+            let Some(Visited { extent, .. }) = cursor.next(space) else { break };
             self.join_extent(space, extent.start);
         }
         if let Ok(end) = self.geometry.address(range.end()) {

@@ -57,8 +57,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     self.record_unmapped(space, &moved.part(back, done - back));
                 }
                 if back != 0 {
-                    let left = space.extents_mut().remove_range(&extent, 0, back, &mut None);
-                    left.into_iter().for_each(|node| self.pools.free_extent(node));
+                    self.remove_extent(space, extent, 0, back);
                     if let Ok(node) = self.pools.extent(reserve) {
                         self.enter_extent(reserve, space, node, moved.part(0, back));
                     }

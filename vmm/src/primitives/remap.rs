@@ -117,7 +117,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             match node.take() {
                 None => space.extents_mut().set_rights(page.start, rights),
                 Some(node) => {
-                    space.extents_mut().remove_range(extent, index, 1, &mut spare);
+                    let unlinked = space.extents_mut().remove_range(extent, index, 1, &mut spare);
+                    self.spare_unlinked(reserve, space, unlinked);
                     self.enter_extent(reserve, space, node, page);
                 }
             }

@@ -47,10 +47,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         // 3. The old frame leaves the record. It is mapped nowhere here any more, and a copy of its
         //    capability is deleted: so the count of its users is right from here on.
-        let freed = space.extents_mut().remove_range(&extent, index, 1, &mut spare);
-        for node in [freed, spare].into_iter().flatten() {
-            self.pools.spare_extent(reserve, node);
-        }
+        let unlinked = space.extents_mut().remove_range(&extent, index, 1, &mut spare);
+        self.spare_unlinked(reserve, space, unlinked);
+        spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
         if piece.source == Source::Owned {
             self.owner_gone(piece.frames);
         }

@@ -121,8 +121,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if entries != 0 {
             // A block lies below one table.
             self.release_entries(space, &first, entries);
-            let empty = space.extents_mut().remove_pages(node, unmapped);
-            empty.into_iter().for_each(|node| self.pools.free_extent(node));
+            let unlinked = space.extents_mut().remove_pages(node, unmapped);
+            self.free_unlinked(space, unlinked);
         }
         for number in numbers(unmapped) {
             let (frame, source) = freed[number];
@@ -162,8 +162,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if done != 0 {
             let unmapped = extent.part(first, done);
             self.record_unmapped(space, &unmapped);
-            let freed = space.extents_mut().remove_range(&extent, first, done, &mut spare);
-            freed.into_iter().for_each(|node| self.pools.free_extent(node));
+            let unlinked = space.extents_mut().remove_range(&extent, first, done, &mut spare);
+            self.free_unlinked(space, unlinked);
             self.free_unmapped(&unmapped);
         }
         spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));

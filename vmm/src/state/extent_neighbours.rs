@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What is known of what lies beside an extent: the nodes around an address, the node that was used
-//! last, and whether that has changed.
+//! last, and one that has left.
 //!
 //! ```text
 //!   ├─ last.node ─┤        nothing        ├─ last.next ─┤
 //!   ├─── before ──┤    ▲  an address      ├─── after ───┤
 //!                 └ clear_to up to here ──┘
 //! ```
-
-use core::cell::Cell;
 
 use page_tables::VirtAddr;
 
@@ -76,18 +74,20 @@ impl<'p> Last<'p> {
     }
 }
 
-/// How often there was a change by which a window may have less room, or be gone; and whether
-/// anybody wants to know of the next one.
-#[derive(Default)]
-pub(super) struct Changes {
-    pub count: u64,
-    pub watched: Cell<bool>,
-}
+/// A node that has left the tree of a space. Its block may be open: whoever frees the node closes
+/// that first.
+#[must_use = "its block is to be closed, and the node freed"]
+pub(crate) struct Unlinked<'p>(&'p ExtentNode<'p>);
 
-impl Changes {
-    /// There is one.
-    pub fn change(&mut self) {
-        self.count += 1;
-        self.watched.set(false);
+impl<'p> Unlinked<'p> {
+    #[inline(always)]
+    pub(super) fn new(node: &'p ExtentNode<'p>) -> Unlinked<'p> {
+        Unlinked(node)
+    }
+
+    /// The node, whose block is not open, or is closed with this.
+    #[inline(always)]
+    pub fn of_closed_block(self) -> &'p ExtentNode<'p> {
+        self.0
     }
 }

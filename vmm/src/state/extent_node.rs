@@ -10,7 +10,7 @@ use untyped_alloc::{CPtr, CachePolicy, Frames, Rights, MAX_BATCH};
 
 use super::extent::{offset, Extent};
 use super::run::Run;
-use super::window::{Attributes, Window, WindowPage, BLOCK_BITS, BLOCK_PAGES};
+use super::window::{numbers, Attributes, Window, WindowPage, BLOCK_BITS, BLOCK_PAGES};
 use crate::types::mapping::Source;
 
 /// The node of one extent, or of a window.
@@ -71,8 +71,9 @@ fn index_in_block(address: VirtAddr, size_bits: u8) -> usize {
 }
 
 impl<'p> ExtentNode<'p> {
+    /// Where its first page is.
     #[inline(always)]
-    pub(super) fn start(&self) -> VirtAddr {
+    pub fn start(&self) -> VirtAddr {
         self.start.get()
     }
 
@@ -111,20 +112,6 @@ impl<'p> ExtentNode<'p> {
                 start.bits() + (pages << size_bits)
             }
         }
-    }
-
-    /// Whether its first page is in the block in which another begins, in pages of its own size.
-    #[inline(always)]
-    pub(super) fn begins_in_block_of(&self, other: &ExtentNode<'_>) -> bool {
-        let block_bits = self.size_bits() + BLOCK_BITS;
-        self.start.get().bits() >> block_bits == other.start.get().bits() >> block_bits
-    }
-
-    /// Whether its last page is in the block in which another begins.
-    #[inline(always)]
-    pub(super) fn ends_in_block_of(&self, other: &ExtentNode<'_>) -> bool {
-        let block_bits = self.size_bits() + BLOCK_BITS;
-        (self.end() - 1) >> block_bits == other.start.get().bits() >> block_bits
     }
 
     #[inline(always)]
@@ -342,7 +329,7 @@ impl<'p> ExtentNode<'p> {
         self.start.set(self.start.get().min(extent.start));
     }
 
-    /// Makes an extent of one page a window.
+    /// Makes an extent a window, of one block, in which it lies.
     pub(super) fn widen(&self, window: &'p Window<'p>) {
         let Content::Run(run) = self.content.get() else { return };
         let extent = run.extent(self.start.get());
@@ -397,6 +384,36 @@ impl<'p> ExtentNode<'p> {
     pub fn frame_of_page(&self, index: usize) -> Option<(CPtr, Source)> {
         let Content::Window(window) = self.content.get() else { return None };
         window.get(index).map(|page| (page.frame, page.attributes.source()))
+    }
+
+    /// Whether page number `index` of a window's block is the only one that is there.
+    #[inline(always)]
+    pub fn is_last_page(&self, index: usize) -> bool {
+        let Content::Window(window) = self.content.get() else { return true };
+        window.present() == 1 << index
+    }
+
+    /// Whether page number `index` of a window's block is its first or its last.
+    #[inline(always)]
+    pub fn is_edge(&self, index: usize) -> bool {
+        let Content::Window(window) = self.content.get() else { return false };
+        window.first_from(0) == Some(index) || window.end() == index + 1
+    }
+
+    /// The extent that a window's pages are, if they lie together, are alike, and have consecutive
+    /// capabilities.
+    pub fn as_extent(&self) -> Option<Extent> {
+        let Content::Window(window) = self.content.get() else { return None };
+        let first = self.info();
+        let mut pages = numbers(window.present()).filter_map(|number| self.page(number));
+        let mut count = 0;
+        let alike = pages.all(|page| {
+            count += 1;
+            let frames = first.frames;
+            let next = Frames { first: frames.first.offset(count - 1), ..frames };
+            page == Extent { frames: next, start: first.address(count - 1), ..first }
+        });
+        alike.then_some(Extent { frames: Frames { count, ..first.frames }, ..first })
     }
 
     /// What is recorded of page number `index` of a window's block, if it is there.

@@ -57,4 +57,10 @@ impl Totals {
     pub(super) fn own_more(&self, bytes: usize) {
         self.owned_bytes.set(self.owned_bytes.get() + bytes);
     }
+
+    /// Counts bytes less in frames of the space's own.
+    #[inline(always)]
+    pub(super) fn own_less(&self, bytes: usize) {
+        self.owned_bytes.set(self.owned_bytes.get() - bytes);
+    }
 }

@@ -5,7 +5,7 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::Frames;
 
 use super::extent::Extent;
-use super::extent_neighbours::Last;
+use super::extent_neighbours::{Last, Unlinked};
 use super::extent_node::ExtentNode;
 use super::extents::Extents;
 use super::window::{numbers, Window};
@@ -44,6 +44,60 @@ impl<'p> Extents<'p> {
         node.widen(window);
     }
 
+    /// Makes frames `first..first + count` of an extent, which lie in one block, a window: its node.
+    /// If they are not all, that is the first of `nodes`; if some of the others lie on either side,
+    /// the second is needed too.
+    pub fn break_up(
+        &mut self,
+        extent: &Extent,
+        (first, count): (usize, usize),
+        window: &'p Window<'p>,
+        nodes: [Option<&'p ExtentNode<'p>>; 2],
+    ) -> Option<&'p ExtentNode<'p>> {
+        let whole = self.covering(extent.start)?;
+        let [node, mut behind] = nodes;
+        let Some(node) = node else {
+            whole.widen(window);
+            return Some(whole);
+        };
+        // Something is left, so that no node leaves the tree.
+        let unlinked = self.remove_range(extent, first, count, &mut behind);
+        debug_assert!(unlinked.is_none());
+        let part = extent.part(first, count);
+        node.write(part);
+        node.widen(window);
+        self.put(node);
+        self.totals.count(&part, count, true);
+        Some(node)
+    }
+
+    /// Makes a window the extent that its pages are; returns the window, which is free then.
+    pub fn fold(&mut self, node: &'p ExtentNode<'p>, extent: Extent) -> Option<&'p Window<'p>> {
+        let window = node.take_window();
+        node.write(extent);
+        window
+    }
+
+    /// The window that a page at an address is in.
+    pub fn window_at(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
+        self.covering(address).filter(|node| node.is_window())
+    }
+
+    /// Takes page number `index` out of a window that has others.
+    #[inline(always)]
+    pub fn take_out(&mut self, node: &'p ExtentNode<'p>, index: usize, page: &Extent) {
+        node.leave_pages(1 << index);
+        self.totals.own_less(page.bytes());
+        // The window may begin or end elsewhere.
+        self.last.set(None);
+    }
+
+    /// Records the rights of a page in a window.
+    #[inline(always)]
+    pub fn set_rights_in(&mut self, node: &'p ExtentNode<'p>, page: &Extent) {
+        node.enter_one(page);
+    }
+
     /// The node that the first extent in `range` is in, if that is a window.
     #[inline]
     pub fn window_in(&self, range: PageRange) -> Option<&'p ExtentNode<'p>> {
@@ -59,12 +113,8 @@ impl<'p> Extents<'p> {
     }
 
     /// Takes pages out of a window, number n of its block where bit n is set. Returns the node if
-    /// that is free now, with its window.
-    pub fn remove_pages(
-        &mut self,
-        node: &'p ExtentNode<'p>,
-        pages: u16,
-    ) -> Option<&'p ExtentNode<'p>> {
+    /// that has left the tree, with its window.
+    pub fn remove_pages(&mut self, node: &'p ExtentNode<'p>, pages: u16) -> Option<Unlinked<'p>> {
         for source in [Source::Owned, Source::Copy] {
             let sources = numbers(pages).filter_map(|number| node.frame_of_page(number));
             let count = sources.filter(|&(_, theirs)| theirs == source).count();

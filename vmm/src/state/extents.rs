@@ -19,7 +19,7 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, Frames, Rights};
 
 use super::extent::Extent;
-use super::extent_neighbours::{Beside, Changes, Last};
+use super::extent_neighbours::{Beside, Last, Unlinked};
 use super::extent_node::ExtentNode;
 use super::extent_totals::Totals;
 
@@ -46,8 +46,6 @@ pub(crate) struct Extents<'p> {
     /// Where the last look-up ended: what comes next is often behind it or in it.
     pub(super) last: Cell<Option<Last<'p>>>,
     pub(super) totals: Totals,
-    /// How often a node has left the tree, or come beside another in the same block.
-    changes: Changes,
 }
 
 impl<'p> Extents<'p> {
@@ -56,25 +54,12 @@ impl<'p> Extents<'p> {
             by_start: RBTree::new(ByStart::new()),
             last: Cell::new(None),
             totals: Totals::default(),
-            changes: Changes::default(),
         }
     }
 
     /// What they are together.
     pub fn totals(&self) -> &Totals {
         &self.totals
-    }
-
-    /// A number that grows each time a node has left the tree, or has come, or become longer,
-    /// beside another in the same block.
-    #[inline(always)]
-    pub fn changes(&self) -> u64 {
-        self.changes.count
-    }
-
-    /// Notes that an extent becomes longer, perhaps in the block of what comes behind it.
-    pub fn note_longer(&mut self) {
-        self.changes.change();
     }
 
     /// The node used last, if it covers an address.
@@ -85,7 +70,7 @@ impl<'p> Extents<'p> {
 
     /// The node that covers an address; it is the one used last then.
     #[inline(always)]
-    fn covering(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
+    pub(super) fn covering(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
         if let Some(node) = self.last_covering(address) {
             return Some(node);
         }
@@ -124,13 +109,6 @@ impl<'p> Extents<'p> {
         let around = before.as_cursor().clone_pointer();
         if let Some(window) = around.filter(|node| node.covers(start)) {
             return Some(window);
-        }
-        if self.changes.watched.get() {
-            let beside = around.is_some_and(|before| node.begins_in_block_of(before));
-            let after = before.peek_next().get();
-            if beside || after.is_some_and(|after| node.ends_in_block_of(after)) {
-                self.changes.change();
-            }
         }
         before.insert_after(node);
         if let Some(last) = self.last.get().filter(|last| last.is_before(start)) {
@@ -179,10 +157,8 @@ impl<'p> Extents<'p> {
         }
     }
 
-    /// The addresses around a node up to where others are, in bytes. What comes there from now on
-    /// counts as a change.
-    pub fn watch_around(&self, node: &ExtentNode<'p>) -> Range<usize> {
-        self.changes.watched.set(true);
+    /// The addresses around a node up to where others are, in bytes.
+    pub fn room_around(&self, node: &ExtentNode<'p>) -> Range<usize> {
         let at = self.by_start.find(&node.start());
         let low = at.peek_prev().get().map_or(0, ExtentNode::end);
         let high = at.peek_next().get().map_or(usize::MAX, |next| next.start().bits());
@@ -298,14 +274,14 @@ impl<'p> Extents<'p> {
 
     /// Takes frames `first..first + count` out of the extent that starts where `extent` does. What
     /// is left before them keeps the node; what is left after them needs `spare`. Returns the node
-    /// that is free now, if one is: with its window, if it had one.
+    /// that has left the tree, if it has: with its window, if it had one.
     pub fn remove_range(
         &mut self,
         extent: &Extent,
         first: usize,
         count: usize,
         spare: &mut Option<&'p ExtentNode<'p>>,
-    ) -> Option<&'p ExtentNode<'p>> {
+    ) -> Option<Unlinked<'p>> {
         let node = self.covering(extent.start)?;
         if node.is_window() {
             let part = extent.part(first, count);
@@ -320,10 +296,7 @@ impl<'p> Extents<'p> {
             return None;
         }
         let after = extent.frames.count - first - count;
-        // What follows is either kept in a node of its own, and counted anew, or part of it.
-        // `insert` counts what gets a node of its own, so that is counted out here.
-        let counted_anew = if first != 0 { after } else { 0 };
-        self.totals.count(extent, count + counted_anew, false);
+        self.totals.count(extent, count, false);
         match (first, after) {
             (0, 0) => return self.unlink(node),
             // The order among the extents stays: what is left starts inside the old extent.
@@ -331,9 +304,12 @@ impl<'p> Extents<'p> {
             (_, 0) => node.write(extent.part(0, first)),
             _ => {
                 node.write(extent.part(0, first));
-                if let Some(rest) = spare.take() {
-                    // Nothing is around it, so it takes the node.
-                    *spare = self.insert(rest, extent.part(first + count, after));
+                match spare.take() {
+                    Some(rest) => {
+                        rest.write(extent.part(first + count, after));
+                        self.put(rest);
+                    }
+                    None => self.totals.count(extent, after, false),
                 }
             }
         }
@@ -342,12 +318,16 @@ impl<'p> Extents<'p> {
         None
     }
 
+    /// Puts the node of pages in the tree that were in another there before.
+    pub(super) fn put(&mut self, node: &'p ExtentNode<'p>) {
+        self.by_start.insert(node);
+    }
+
     /// Takes a node out of the tree.
-    pub(super) fn unlink(&mut self, node: &ExtentNode<'p>) -> Option<&'p ExtentNode<'p>> {
+    pub(super) fn unlink(&mut self, node: &ExtentNode<'p>) -> Option<Unlinked<'p>> {
         // What was used last, and what is behind it, is always in the tree: this may be either.
         self.last.set(None);
-        self.changes.change();
-        self.by_start.find_mut(&node.start()).remove()
+        self.by_start.find_mut(&node.start()).remove().map(Unlinked::new)
     }
 
     /// Whether carving these frames out leaves something on both sides, and so needs a node.
@@ -356,19 +336,19 @@ impl<'p> Extents<'p> {
     }
 
     /// Joins the extent at `start` with the one before it if they are really one, in no window, and
-    /// if `one_batch` says that the frames of both came together; returns the node that is free
-    /// then.
+    /// if `one_batch` says that the frames of both came together; returns the node that has left the
+    /// tree then, and where the extent begins that has become longer.
     pub fn join_before(
         &mut self,
         start: VirtAddr,
         one_batch: impl Fn(Frames) -> bool,
-    ) -> Option<&'p ExtentNode<'p>> {
+    ) -> Option<(Unlinked<'p>, VirtAddr)> {
         let cursor = self.by_start.find(&start);
         let (node, before) = (cursor.clone_pointer()?, cursor.peek_prev().clone_pointer()?);
         let joined = before.joined_with(node).filter(|joined| one_batch(joined.frames))?;
-        let freed = self.unlink(node);
+        let unlinked = self.unlink(node)?;
         before.write(joined);
-        freed
+        Some((unlinked, joined.start))
     }
 
     /// Records new rights for the whole extent that starts at `start`.
@@ -398,11 +378,11 @@ impl<'p> Extents<'p> {
         Some((node, node.info()))
     }
 
-    /// Takes the lowest extent out; with it comes the node that is free now, if one is.
-    pub fn pop(&mut self) -> Option<(Option<&'p ExtentNode<'p>>, Extent)> {
+    /// Takes the lowest extent out; with it comes the node that has left the tree, if it has.
+    pub fn pop(&mut self) -> Option<(Option<Unlinked<'p>>, Extent)> {
         let (_, extent) = self.first()?;
-        let freed = self.remove_range(&extent, 0, extent.frames.count, &mut None);
-        Some((freed, extent))
+        let unlinked = self.remove_range(&extent, 0, extent.frames.count, &mut None);
+        Some((unlinked, extent))
     }
 
     /// Whether no other node than this is in a range of addresses, in bytes, not even in part.

@@ -17,7 +17,7 @@
 
 use core::cell::Cell;
 
-use page_tables::{Geometry, Table, VirtAddr};
+use page_tables::{Geometry, Pages, Table, VirtAddr};
 use untyped_alloc::{CPtr, CachePolicy, Frames, Mobility, Rights};
 
 use super::extent::Extent;
@@ -59,6 +59,8 @@ pub(crate) struct OpenBlock<'p> {
     usable: Cell<u16>,
     /// The rights that its region's pages are mapped with.
     pub rights: Cell<Rights>,
+    /// The rights that they may have at the most.
+    pub ceiling: Cell<Rights>,
     pub mobility: Cell<Mobility>,
     /// What a touch of a page is that is not mapped, if the rights allow it; `None` until one was
     /// touched.
@@ -73,6 +75,7 @@ impl Default for OpenBlock<'_> {
             changes: Cell::new(0),
             usable: Cell::new(0),
             rights: Cell::new(Rights::empty()),
+            ceiling: Cell::new(Rights::empty()),
             mobility: Cell::new(Mobility::Fixed),
             class: Cell::new(None),
         }
@@ -91,21 +94,26 @@ impl<'p> OpenBlock<'p> {
         let start = number << (geometry.page_bits + BLOCK_BITS);
         let pages = |to: usize| (to.saturating_sub(start) >> geometry.page_bits).min(BLOCK_PAGES);
         let below = |page: usize| (1u32 << page) - 1;
-        let room = site.space.extents().watch_around(node);
+        // An append cursor would go on with pages that can be in the window from now on.
+        let room = site.space.extents_mut().room_around(node);
         let (low, high) = (site.low.max(room.start), site.high.min(room.end));
         let Site { space, region, rights, mobility, .. } = *site;
         self.links.set(Some(Links { space, region, node, table }));
         self.number.set(number);
-        self.changes.set(space.changes_of_nodes());
+        self.changes.set(space.changes());
         self.usable.set((below(pages(high)) & !below(pages(low))) as u16);
         self.rights.set(rights);
+        self.ceiling.set(region.spec().ceiling);
         self.mobility.set(mobility);
         self.class.set(None);
     }
 
-    /// Keeps it no more.
-    pub fn close(&self) {
-        self.links.set(None);
+    /// Keeps it no more if it is one of a space's.
+    #[inline(always)]
+    fn close_for(&self, space: SpaceId) {
+        if self.links.get().is_some_and(|links| links.space.id.get() == space) {
+            self.links.set(None);
+        }
     }
 
     /// Where it lies, and what it is recorded in, as long as what was found out holds; `None` for
@@ -113,7 +121,7 @@ impl<'p> OpenBlock<'p> {
     #[inline(always)]
     pub fn links(&self) -> Option<Links<'p>> {
         let links = self.links.get()?;
-        (self.changes.get() == links.space.changes_of_nodes()).then_some(links)
+        (self.changes.get() == links.space.changes()).then_some(links)
     }
 
     /// Whether a page of it, at `address`, may be mapped and can be in the window of `node`: it
@@ -125,15 +133,13 @@ impl<'p> OpenBlock<'p> {
         geometry: &Geometry,
         address: VirtAddr,
     ) -> bool {
-        // What was an extent of one page here may have become a window elsewhere.
-        let here = number_of(geometry, node.start().bits()) == self.number.get();
-        here && self.is_usable(geometry, address) && !node.has(address)
+        debug_assert!(number_of(geometry, node.start().bits()) == self.number.get());
+        self.is_usable(geometry, address) && !node.has(address)
     }
 
     #[inline(always)]
     fn is_usable(&self, geometry: &Geometry, address: VirtAddr) -> bool {
-        let page = address.bits() >> geometry.page_bits & (BLOCK_PAGES - 1);
-        self.usable.get() >> page & 1 != 0
+        self.usable.get() >> index_in_block(geometry, address.bits()) & 1 != 0
     }
 
     /// Whether `node` is still an extent of one page in the block, and can become a window for the
@@ -148,6 +154,18 @@ impl<'p> OpenBlock<'p> {
     pub fn pages(&self, geometry: &Geometry) -> (usize, u16) {
         (self.number.get() << (geometry.page_bits + BLOCK_BITS), self.usable.get())
     }
+}
+
+/// The pages of the block that an address is in.
+pub(crate) fn block_of(geometry: &Geometry, address: VirtAddr) -> Pages {
+    let start = address.align_down(geometry.page_bits + BLOCK_BITS);
+    Pages::at(start.bits()).count(BLOCK_PAGES)
+}
+
+/// The number in its block of the page that an address in bytes is in.
+#[inline(always)]
+pub(crate) fn index_in_block(geometry: &Geometry, address: usize) -> usize {
+    address >> geometry.page_bits & (BLOCK_PAGES - 1)
 }
 
 /// The address of the block that an address in bytes is in, in blocks.
@@ -217,6 +235,19 @@ impl<'p> OpenBlocks<'p> {
         }
         if let Some(shelf) = there {
             shelf.blocks[place % ON_SHELF].keep(geometry, site, (node, table), number);
+        }
+    }
+
+    /// Closes the block that an address (bytes) of a space is in, if it is kept: what lies beside
+    /// its window is about to change, or its node to be of more than its block.
+    #[inline(always)]
+    pub fn close(&self, geometry: &Geometry, space: SpaceId, address: usize) {
+        let number = number_of(geometry, address);
+        let place = OpenBlocks::place(space, number);
+        let Some(shelf) = self.0[place / ON_SHELF] else { return };
+        let block = &shelf.blocks[place % ON_SHELF];
+        if block.number.get() == number {
+            block.close_for(space);
         }
     }
 

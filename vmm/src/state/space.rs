@@ -172,13 +172,6 @@ impl<'p> Space<'p> {
         self.changes.get()
     }
 
-    /// The same, where a change is, too, what changes which pages of a block can be in one window.
-    #[inline(always)]
-    pub fn changes_of_nodes(&self) -> u64 {
-        // Both only grow, so the sum is the same only as long as both are.
-        self.changes.get() + self.extents.borrow().changes()
-    }
-
     /// IPC buffers in it, and threads that are registered in it.
     #[inline(always)]
     pub fn threads(&self) -> usize {

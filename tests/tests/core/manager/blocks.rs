@@ -3,7 +3,9 @@
 
 use proptest::collection::vec;
 use proptest::strategy::Strategy;
-use vmm::{Access, Backing, Error, FaultClass, PageFault, Pages, RegionOptions, Resolution};
+use vmm::{
+    Access, Backing, Error, FaultClass, PageFault, Pages, RegionOptions, Resolution, Rights,
+};
 
 use super::FREE;
 use crate::support::{Fixture, Machine, PAGE, Target, explore_with, on_both};
@@ -19,21 +21,32 @@ const PAGES: usize = 48;
 enum Step {
     Populate(usize, usize),
     Unmap(usize, usize),
+    Protect(usize, usize, Rights),
     Touch(usize),
     /// Looks at all, by which nothing is begun any more that goes on in order.
     Look,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0..10, 0..PAGES, 1..5usize).prop_map(|(kind, page, count)| match kind {
-        0..=3 => Step::Populate(page, 1),
-        4 => Step::Populate(page, count),
-        5 => Step::Unmap(page, count),
-        6 => Step::Unmap(page, 1),
-        7 | 8 => Step::Touch(page),
+fn rights(write: bool) -> Rights {
+    if write { Rights::READ_WRITE } else { Rights::READ }
+}
+
+/// Whether it is the manager's own space, and what is done in it.
+fn steps() -> impl Strategy<Value = (bool, Vec<Step>)> {
+    let kinds = (0..16, 0..PAGES, 1..20usize, proptest::bool::ANY);
+    let step = kinds.prop_map(|(kind, page, count, write)| match kind {
+        0..=2 => Step::Populate(page, 1),
+        3 => Step::Populate(page, count % 5 + 1),
+        // As a rule, one request maps all of a region.
+        4 | 5 => Step::Populate(FIRST[page % FIRST.len()], count),
+        6 => Step::Unmap(page, count % 5 + 1),
+        7 | 8 => Step::Unmap(page, 1),
+        9 => Step::Protect(page, count, rights(write)),
+        10..=12 => Step::Protect(page, 1, rights(write)),
+        13 | 14 => Step::Touch(page),
         _ => Step::Look,
     });
-    vec(step, 1..120)
+    (proptest::bool::ANY, vec(step, 1..120))
 }
 
 /// The region that a page is in.
@@ -47,9 +60,12 @@ fn fault(page: usize) -> PageFault {
 
 /// A264: what is answered, and what is mapped, is as if each page were looked for by itself. I46.
 fn pages_come_and_go_beside_others(target: Target) {
-    explore_with(steps(), 500, |steps| {
+    explore_with(steps(), 500, |(own, steps)| {
         let mut host = Fixture::new(Machine::roomy(target));
-        let own = host.own();
+        let own = match own {
+            true => host.own(),
+            false => host.vmm.create_space().expect("memory"),
+        };
         for (index, first) in FIRST.into_iter().enumerate() {
             let end = FIRST.get(index + 1).copied().unwrap_or(PAGES);
             let backing = match index % 2 {
@@ -60,6 +76,7 @@ fn pages_come_and_go_beside_others(target: Target) {
             host.vmm.reserve(own, &options).expect("addresses");
         }
         let mut mapped = [false; PAGES];
+        let mut allowed = [Rights::READ_WRITE; PAGES];
         for step in steps {
             match step {
                 Step::Populate(page, count) => {
@@ -69,7 +86,8 @@ fn pages_come_and_go_beside_others(target: Target) {
                     match answer {
                         Ok(()) => {
                             assert!(inside && !mapped[pages.clone()].contains(&true));
-                            mapped[pages].fill(true);
+                            mapped[pages.clone()].fill(true);
+                            allowed[pages].fill(Rights::READ_WRITE);
                         }
                         Err(Error::OutsideRegion { .. }) => assert!(!inside),
                         Err(Error::AlreadyMapped { .. }) => assert!(mapped[pages].contains(&true)),
@@ -89,7 +107,25 @@ fn pages_come_and_go_beside_others(target: Target) {
                         Err(other) => panic!("{other}"),
                     }
                 }
+                Step::Protect(page, count, rights) => {
+                    let pages = page..page + count;
+                    let inside = pages.end <= PAGES && region_of(page) == region_of(pages.end - 1);
+                    let range = Pages::at(FREE + page * PAGE).count(count);
+                    match host.vmm.protect(own, range, rights) {
+                        Ok(()) => {
+                            assert!(inside && !mapped[pages.clone()].contains(&false));
+                            allowed[pages].fill(rights);
+                        }
+                        Err(Error::OutsideRegion { .. }) => assert!(!inside),
+                        Err(Error::NotMapped { .. }) => assert!(mapped[pages].contains(&false)),
+                        Err(other) => panic!("{other}"),
+                    }
+                }
                 Step::Touch(page) => {
+                    // What may not be written is no fault to be resolved.
+                    if mapped[page] && allowed[page] == Rights::READ {
+                        continue;
+                    }
                     let expected = match (mapped[page], region_of(page) % 2) {
                         (true, _) => FaultClass::Recorded,
                         (false, 0) => FaultClass::NotPopulated,
@@ -98,6 +134,9 @@ fn pages_come_and_go_beside_others(target: Target) {
                     match host.vmm.resolve_fault(own, &fault(page)).expect("memory") {
                         Resolution::Resolved(class) => {
                             assert_eq!(class, expected);
+                            if !mapped[page] {
+                                allowed[page] = Rights::READ_WRITE;
+                            }
                             mapped[page] = true;
                         }
                         Resolution::Unresolved(class) => assert_eq!(class, expected),
@@ -110,7 +149,8 @@ fn pages_come_and_go_beside_others(target: Target) {
         host.check();
         for (page, mapped) in mapped.into_iter().enumerate() {
             let there = host.vmm.mapping_at(own, FREE + page * PAGE).expect("an address");
-            assert_eq!(there.is_some(), mapped, "page {page}");
+            let rights = there.map(|page| page.rights);
+            assert_eq!(rights, mapped.then_some(allowed[page]), "page {page}");
         }
     });
 }

@@ -10,6 +10,7 @@ use super::choices::address;
 use super::extent_looks::{check_list, look};
 use super::extent_model::{Like, Model, Run};
 use super::extent_walk::Walk;
+use crate::state::extent_neighbours::Unlinked;
 use crate::state::extent_node::ExtentNode;
 use crate::state::extents::Extents;
 use crate::state::space::Space;
@@ -86,17 +87,21 @@ impl<'p> History<'p> {
         if there.is_none() && fresh.is_none() {
             return self.put(run);
         }
-        let window = there.unwrap_or_else(|| {
-            self.numbered += 1;
-            self.numbered
-        });
+        let window = there.unwrap_or_else(|| self.next_window());
         self.space.extents_mut().enter_page(node, fresh, &extent);
         self.model.runs[which].window = Some(window);
         self.model.insert(Run { window: Some(window), ..run });
     }
 
+    /// The number of one more window.
+    pub fn next_window(&mut self) -> usize {
+        self.numbered += 1;
+        self.numbered
+    }
+
     /// A node that came out of the tree, and its window.
-    fn take_back(&mut self, node: Option<&'p ExtentNode<'p>>) {
+    pub fn take_back(&mut self, unlinked: Option<Unlinked<'p>>) {
+        let node = unlinked.map(Unlinked::of_closed_block);
         self.windows.extend(node.and_then(ExtentNode::take_window));
         self.free.extend(node);
     }
@@ -151,8 +156,9 @@ impl<'p> History<'p> {
             one_batch
         };
         let freed = self.space.extents_mut().join_before(address(start), same_batch);
-        assert_eq!(freed.is_some(), joined.is_some() && one_batch);
-        self.free.extend(freed);
+        let begins = joined.as_ref().filter(|_| one_batch).map(|run| run.extent().start);
+        assert_eq!(freed.as_ref().map(|&(_, start)| start), begins);
+        self.take_back(freed.map(|(unlinked, _)| unlinked));
         if let (Some((low, high)), Some(run), true) = (one, joined, one_batch) {
             self.model.runs.remove(high);
             self.model.runs[low] = run;
@@ -183,7 +189,7 @@ impl<'p> History<'p> {
     pub fn pop_first(&mut self) {
         let popped = self.space.extents_mut().pop();
         let first = (!self.model.runs.is_empty()).then(|| self.model.runs.remove(0));
-        let told = popped.map(|(_, extent)| extent);
+        let told = popped.as_ref().map(|&(_, extent)| extent);
         assert_eq!(told, first.as_ref().map(Run::extent), "the lowest comes out first");
         let node = popped.and_then(|(node, _)| node);
         if let Some(first) = first {

@@ -42,7 +42,7 @@ impl History<'_> {
         let asked = self.some_address(choices);
         self.look(asked, choices.below(QUESTIONS));
         self.space.watch();
-        let changed = match choices.below(24) {
+        let changed = match choices.below(30) {
             0..=4 => self.insert(choices),
             5..=8 => self.remove(choices),
             9 | 10 => self.split(choices),
@@ -53,6 +53,10 @@ impl History<'_> {
             17 => self.start_cursor(choices),
             18 => self.move_cursor(choices),
             19..=22 => self.scatter(choices),
+            23 | 24 => self.break_up(choices),
+            25 => self.fold(choices),
+            26 | 27 => self.change_in_window(choices),
+            28 => self.remove_in_window(choices),
             _ => self.next_of_cursor(),
         };
         assert_eq!(!self.space.is_unchanged(), changed, "what may change something is seen");
@@ -147,7 +151,7 @@ impl History<'_> {
         true
     }
 
-    fn some_run(&self, choices: &mut Choices<'_>) -> Option<usize> {
+    pub fn some_run(&self, choices: &mut Choices<'_>) -> Option<usize> {
         let count = self.model.runs.len();
         (count != 0).then(|| choices.below(count))
     }

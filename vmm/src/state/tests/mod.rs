@@ -11,7 +11,7 @@
 //! | `region_model`, `region_looks` | regions: the model, and all questions that both are asked |
 //! | `region_places`, `region_history` | places that are asked for, and the other operations |
 //! | `extent_model`, `extent_looks`, `extent_walk` | extents: the same, and a cursor over them |
-//! | `extent_changes`, `extent_history` | each change of extents, and histories of them |
+//! | `extent_changes`, `extent_windows`, `extent_history` | each change of extents and of windows, and histories of them |
 //! | `properties` | these histories with random bytes |
 //! | `regions`, `extents`, `cursors` | single cases, at the edges |
 //! | `extent_scope` | every look-up before and after every change, on a few small maps |
@@ -25,6 +25,7 @@ mod extent_history;
 mod extent_looks;
 mod extent_model;
 mod extent_walk;
+mod extent_windows;
 mod region_history;
 mod region_looks;
 mod region_model;
