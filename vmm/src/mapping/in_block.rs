@@ -15,7 +15,7 @@
 //! beside it.
 
 use page_tables::VirtAddr;
-use untyped_alloc::{CachePolicy, Kernel, Memory, Rights};
+use untyped_alloc::{CachePolicy, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -28,38 +28,33 @@ use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// What is recorded of the page at `start` (bytes) of a space, if its block is open.
-    #[inline(always)]
-    fn page_in_block(&self, space: SpaceId, start: usize) -> Option<(Links<'p>, usize, Extent)> {
-        let (_, links) = self.open_blocks.find(&self.geometry, space, start)?;
-        let index = index_in_block(&self.geometry, start);
-        let page = links.node.page(index).filter(|page| page.start.bits() == start)?;
-        // Who pinned it does not have it changed.
-        (self.pinned.count == 0 && !page.abandoned).then_some((links, index, page))
-    }
-
     /// Unmaps the page at `start` (bytes), as [`Vmm::unmap`] does, if its block is open, nobody
-    /// shares it, and other pages of its block and of its table stay. `None` otherwise: nothing was
-    /// done then.
+    /// shares it, and its page table has others. `None` otherwise: nothing was done then.
     #[inline(always)]
     pub(super) fn unmap_in_block(&mut self, space: SpaceId, start: usize) -> Option<Result> {
-        let (Links { space, node, table, .. }, index, page) = self.page_in_block(space, start)?;
-        let stay = !node.is_last_page(index) && table.used() > 1;
-        let copied = self.alloc.any_copied() && self.alloc.was_copied(page.frames.first);
-        if !stay || page.source != Source::Owned || copied {
+        let (_, links) = self.open_blocks.find(&self.geometry, space, start)?;
+        let Links { space, node, table, .. } = links;
+        let index = index_in_block(&self.geometry, start);
+        let frame = node.own_frame(index)?;
+        let whole = start & (self.geometry.page_bytes() - 1) == 0;
+        // Who pinned memory does not have it changed.
+        if !whole || table.used() < 2 || self.pinned.count != 0 {
             return None;
         }
-        if self.refcounts.any_in(&page.frames) {
+        let frames = Frames { first: frame, count: 1, size_bits: self.geometry.page_bits };
+        let copied = self.alloc.any_copied() && self.alloc.was_copied(frame);
+        if copied || self.refcounts.any_in(&frames) {
             return None;
         }
-        if let Err(refusal) = self.kernel.page_unmap(page.frames.first) {
+        if let Err(refusal) = self.kernel.page_unmap(frame) {
             return Some(Err(Error::from(refusal)));
         }
         table.use_one_less();
         space.mapped_pages.set(space.mapped_pages.get() - 1);
-        space.extents_mut().take_out(node, index, &page);
+        let unlinked = space.extents_mut().take_out(node, index, self.geometry.page_bytes());
+        self.free_unlinked(space, unlinked);
         // It was allocated, so it can be freed.
-        let _ = self.alloc.free_frames(page.frames);
+        let _ = self.alloc.free_frames(frames);
         Some(Ok(()))
     }
 
@@ -72,9 +67,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         start: usize,
         rights: Rights,
     ) -> Option<Result> {
-        let (block, _) = self.open_blocks.find(&self.geometry, space, start)?;
-        let (Links { space, node, .. }, index, page) = self.page_in_block(space, start)?;
-        if !block.ceiling.get().contains(rights) {
+        let (block, links) = self.open_blocks.find(&self.geometry, space, start)?;
+        let Links { space, node, .. } = links;
+        let index = index_in_block(&self.geometry, start);
+        let page = node.page(index).filter(|page| page.start.bits() == start)?;
+        if !block.ceiling.get().contains(rights) || self.pinned.count != 0 {
             return None;
         }
         if page.rights == rights {
@@ -92,21 +89,32 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Opens the block of the page at `page` in an extent; says whether it did. If the extent is in
-    /// no window, those of its pages that lie in the block become one.
-    #[inline(never)]
+    /// no window, those of its pages that lie in the block become one, and it is the page's then.
+    #[inline(always)]
     pub(super) fn open_block_of(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
-        extent: &Extent,
+        extent: &mut Extent,
         page: VirtAddr,
     ) -> bool {
-        let (id, window) = (space.id.get(), space.extents().window_at(page));
         let plain = extent.source == Source::Owned && !extent.strided && !extent.abandoned;
-        if !self.short_cuts || !plain || (window.is_none() && extent.frames.count == 1) {
+        if !plain || !self.short_cuts {
             return false;
         }
-        if self.open_blocks.find(&self.geometry, id, page.bits()).is_some() {
+        let single = extent.frames.count == 1 && space.extents().window_at(page).is_none();
+        !single && self.open_plain_block(space, region, extent, page)
+    }
+
+    #[inline(never)]
+    fn open_plain_block(
+        &mut self,
+        space: &'p Space<'p>,
+        region: &'p Region<'p>,
+        extent: &mut Extent,
+        page: VirtAddr,
+    ) -> bool {
+        if self.open_blocks.find(&self.geometry, space.id.get(), page.bits()).is_some() {
             return false;
         }
         let site = self.site(space, region);
@@ -114,9 +122,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let table = space.shadow.borrow().find(&self.geometry, deepest, page);
         let plain = site.callers && site.cache == CachePolicy::WriteBack;
         let Some(table) = table.filter(|_| plain) else { return false };
+        let window = space.extents().window_at(page);
         let Some(node) = window.or_else(|| self.break_up(space, extent, page)) else {
             return false;
         };
+        *extent = extent.part(extent.index_of(page), 1);
         let Vmm { open_blocks, pools, geometry, .. } = self;
         open_blocks.keep(geometry, &site, (node, table), page, || pools.shelf());
         true

@@ -94,20 +94,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
-        extent: Extent,
+        mut extent: Extent,
         page: VirtAddr,
         rights: Rights,
     ) -> Result {
         if extent.rights == rights {
             return Ok(());
         }
-        if self.open_block_of(space, region, &extent, page) {
+        if self.open_block_of(space, region, &mut extent, page) {
             if let Some(done) = self.protect_in_block(space.id.get(), page.bits(), rights) {
                 return done;
             }
         }
-        let extent = space.extents().at(page);
-        let Some(extent) = extent else { return Err(space.not_mapped(page.bits())) };
         let index = extent.index_of(page);
         let last = extent.frames.count - 1;
         let reserve = &mut match last {

@@ -66,17 +66,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         extent: Extent,
         page: VirtAddr,
     ) -> Result {
-        let (index, count) = (extent.index_of(page), extent.frames.count);
-        let at_end = count != 1 && (index == 0 || index + 1 == count);
+        let (mut extent, index) = (extent, extent.index_of(page));
         // At an end, an extent just becomes shorter.
-        if !at_end && self.open_block_of(space, region, &extent, page) {
+        let at_end = extent.frames.count != 1 && (index == 0 || index + 1 == extent.frames.count);
+        if !at_end && self.open_block_of(space, region, &mut extent, page) {
             if let Some(done) = self.unmap_in_block(space.id.get(), page.bits()) {
                 return done;
             }
         }
         let reserve = &mut self.refill_to_free();
-        let extent = space.extents().at(page);
-        let Some(extent) = extent else { return Err(space.not_mapped(page.bits())) };
         let unmapped = self.unmap_part(reserve, space, extent, extent.index_of(page), 1);
         unmapped.map_err(|(error, pages)| error.after(pages))?;
         self.prune_tables(space);

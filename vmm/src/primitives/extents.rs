@@ -74,7 +74,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             None => {
                 // It lies beside others at its ends, if in their blocks at all.
                 self.close_block(space, extent.start.bits());
-                self.close_block(space, extent.end() - 1);
+                if extent.frames.count != 1 {
+                    self.close_block(space, extent.end() - 1);
+                }
             }
         }
         unneeded.is_none()

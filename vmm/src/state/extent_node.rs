@@ -313,11 +313,8 @@ impl<'p> ExtentNode<'p> {
         let Content::Window(window) = self.content.get() else { return };
         let size_bits = window.size_bits();
         let (first, page) = (index_in_block(extent.start, size_bits), page_of_extent(extent));
-        for number in 0..extent.frames.count {
-            let frame = page.frame.offset(number);
-            let index = first + (number << (extent.step_bits() - size_bits));
-            window.set(index, WindowPage { frame, ..page });
-        }
+        let step = usize::from(extent.step_bits() - size_bits);
+        window.set_all((0..extent.frames.count).map(|number| first + (number << step)), page);
         self.start.set(self.start.get().min(extent.start));
     }
 
@@ -386,11 +383,13 @@ impl<'p> ExtentNode<'p> {
         window.get(index).map(|page| (page.frame, page.attributes.source()))
     }
 
-    /// Whether page number `index` of a window's block is the only one that is there.
+    /// The frame of page number `index` of a window's block, if that is there, of the space's own,
+    /// and not abandoned.
     #[inline(always)]
-    pub fn is_last_page(&self, index: usize) -> bool {
-        let Content::Window(window) = self.content.get() else { return true };
-        window.present() == 1 << index
+    pub fn own_frame(&self, index: usize) -> Option<CPtr> {
+        let Content::Window(window) = self.content.get() else { return None };
+        let page = window.get(index)?;
+        (page.attributes.source() == Source::Owned && !page.abandoned).then_some(page.frame)
     }
 
     /// Whether page number `index` of a window's block is its first or its last.

@@ -83,13 +83,22 @@ impl<'p> Extents<'p> {
         self.covering(address).filter(|node| node.is_window())
     }
 
-    /// Takes page number `index` out of a window that has others.
+    /// Takes page number `index`, of `bytes` and the space's own, out of a window. Returns the node
+    /// if that has left the tree, with its window.
     #[inline(always)]
-    pub fn take_out(&mut self, node: &'p ExtentNode<'p>, index: usize, page: &Extent) {
-        node.leave_pages(1 << index);
-        self.totals.own_less(page.bytes());
+    pub fn take_out(
+        &mut self,
+        node: &'p ExtentNode<'p>,
+        index: usize,
+        bytes: usize,
+    ) -> Option<Unlinked<'p>> {
+        self.totals.own_less(bytes);
         // The window may begin or end elsewhere.
         self.last.set(None);
+        match node.leave_pages(1 << index) {
+            true => None,
+            false => self.unlink(node),
+        }
     }
 
     /// Records the rights of a page in a window.

@@ -75,6 +75,21 @@ impl Window<'_> {
         self.abandoned.set(others | u16::from(page.abandoned) << index);
     }
 
+    /// Enters pages, by number, whose frames have consecutive capabilities from that of `page` on,
+    /// and which are as that is otherwise.
+    #[inline(always)]
+    pub fn set_all(&self, numbers: impl Iterator<Item = usize>, page: WindowPage) {
+        let mut pages = 0u16;
+        for (frame, number) in numbers.enumerate() {
+            self.frames[number].set(page.frame.offset(frame));
+            self.attributes[number].set(page.attributes);
+            pages |= 1 << number;
+        }
+        self.present.set(self.present.get() | pages);
+        let others = self.abandoned.get() & !pages;
+        self.abandoned.set(if page.abandoned { others | pages } else { others });
+    }
+
     /// Takes pages out: number n where bit n is set.
     #[inline(always)]
     pub fn remove(&self, pages: u16) {

@@ -90,7 +90,6 @@ impl<'p> History<'p> {
         let number = run.window.unwrap();
         let index = run.start() >> run.like.size_bits & (BLOCK - 1);
         let pages: Vec<usize> = self.model.window(number).map(Run::start).collect();
-        assert_eq!(node.is_last_page(index), pages.len() == 1);
         let at = pages.iter().position(|&start| start == run.start()).unwrap();
         assert_eq!(node.is_edge(index), at == 0 || at + 1 == pages.len());
         let page = node.page(index).unwrap();
@@ -100,8 +99,11 @@ impl<'p> History<'p> {
             let page = crate::state::extent::Extent { rights, ..page };
             self.space.extents_mut().set_rights_in(node, &page);
             self.model.runs[which].like.rights = rights;
-        } else if pages.len() > 1 && run.like.source == Source::Owned {
-            self.space.extents_mut().take_out(node, index, &page);
+        } else if let Some(frame) = node.own_frame(index) {
+            assert_eq!((run.like.source, frame), (Source::Owned, page.frames.first));
+            let unlinked = self.space.extents_mut().take_out(node, index, page.bytes());
+            assert_eq!(unlinked.is_some(), pages.len() == 1);
+            self.take_back(unlinked);
             self.model.runs.remove(which);
         } else {
             return false;
