@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Open blocks: where single pages were mapped of late, in any order.
+//! Open blocks: where single pages came, changed or went of late, in any order.
 //!
-//! A page that is mapped beside others is recorded in the window of its block (see `window.rs`).
-//! What must be found out for it (the region, the window, the page table, what a touch there is)
-//! holds for all pages of the block, and is kept for as many blocks as there are places: as long as
-//! the space has no change but pages that come and go (invariant I46). An append cursor does the
-//! same for pages that come in order.
+//! A page that is mapped beside others, or changed in their midst, is recorded in the window of its
+//! block (see `window.rs`). What must be found out for it (the region, the window, the page table,
+//! what a touch there is) holds for all pages of the block, and is kept for as many blocks as there
+//! are places: as long as regions, threads and page tables of the space are unchanged. Who changes
+//! what lies beside a window closes its block (invariant I46). An append cursor does the same for
+//! pages that come in order.
 //!
 //! They lie on *shelves*, nodes of book-keeping memory, which are taken when the first block is
 //! opened and kept. Who has no memory for them does without.
@@ -47,7 +48,7 @@ pub(crate) struct Links<'p> {
     pub table: &'p Table<'p>,
 }
 
-/// A block of which single pages are mapped, and what holds for all of them; or a place for one.
+/// A block of which single pages change, and what holds for all of them; or a place for one.
 pub(crate) struct OpenBlock<'p> {
     links: Cell<Option<Links<'p>>>,
     /// Its address, in blocks.
