@@ -152,7 +152,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// The owner of frames has unmapped them: gives those back that have no copies, and leaves the
     /// others to their sharers.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn owner_gone(&mut self, frames: Frames) {
         match self.refcounts.any_in(&frames) {
             false => {

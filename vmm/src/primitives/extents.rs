@@ -6,7 +6,7 @@ use untyped_alloc::{CachePolicy, Frames, Kernel, Memory, Rights, Zeroed};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
-use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::extent_cursor::{ExtentCursor, Piece, Visited};
 use crate::state::extent_neighbours::Unlinked;
 use crate::state::extent_node::ExtentNode;
 use crate::state::reserve::Reserve;
@@ -289,14 +289,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Joins the extents that begin in `range`, and the one after it, with those before them.
     pub(crate) fn join_in(&mut self, space: &'p Space<'p>, range: PageRange) {
         let mut cursor = ExtentCursor::over(range);
-        loop {
-            // No page of a window is joined with others, but all of them may be an extent.
-            if let Some(window) = cursor.next_window(space) {
-                self.fold(space, window);
-                continue;
+        while let Some(piece) = cursor.next_piece(space) {
+            match piece {
+                // No page of a window is joined with others, but all of them may be an extent.
+                Piece::Window(window) => self.fold(space, window),
+                Piece::Extent(Visited { extent, .. }) => self.join_extent(space, extent.start),
             }
-            let Some(Visited { extent, .. }) = cursor.next(space) else { break };
-            self.join_extent(space, extent.start);
         }
         if let Ok(end) = self.geometry.address(range.end()) {
             self.join_extent(space, end);

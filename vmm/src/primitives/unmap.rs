@@ -6,7 +6,7 @@ use untyped_alloc::{CPtr, Frames, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
-use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::extent_cursor::{ExtentCursor, Piece, Visited};
 use crate::state::extent_node::ExtentNode;
 use crate::state::extents::Extents;
 use crate::state::reserve::Reserve;
@@ -76,17 +76,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         range: PageRange,
     ) -> Result {
         let (mut done, mut cursor) = (0, ExtentCursor::over(range));
-        loop {
-            if let Some(window) = cursor.next_window(space) {
-                let pages = window.pages_in(range.start().bits()..range.end());
-                let unmapped = self.unmap_in_window(space, window, pages);
-                done += unmapped.map_err(|(error, pages)| error.after(done + pages))?;
-                continue;
-            }
-            let Some(Visited { extent, first, count }) = cursor.next(space) else { break };
-            self.unmap_part(reserve, space, extent, first, count)
-                .map_err(|(error, pages)| error.after(done + pages))?;
-            done += count << (extent.frames.size_bits - self.geometry.page_bits);
+        while let Some(piece) = cursor.next_piece(space) {
+            let unmapped = match piece {
+                Piece::Window(window) => {
+                    let pages = window.pages_in(range.start().bits()..range.end());
+                    self.unmap_in_window(space, window, pages)
+                }
+                Piece::Extent(Visited { extent, first, count }) => {
+                    self.unmap_part(reserve, space, extent, first, count)
+                }
+            };
+            done += unmapped.map_err(|(error, pages)| error.after(done + pages))?;
         }
         self.prune_tables(space);
         Ok(())
@@ -94,6 +94,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Unmaps pages of a window, number n of its block where bit n is set; returns how many of the
     /// smallest pages that were. Fails with the error and how many were unmapped before it.
+    #[inline(never)]
     pub(crate) fn unmap_in_window(
         &mut self,
         space: &'p Space<'p>,
@@ -132,8 +133,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         outcome.map(|()| done).map_err(|error| (error, done))
     }
 
-    /// Unmaps `count` frames of an extent from number `first` on. Fails with the error and how many
-    /// pages were unmapped before it.
+    /// Unmaps `count` frames of an extent from number `first` on; returns how many of the smallest
+    /// pages that were. Fails with the error and how many were unmapped before it.
     pub(crate) fn unmap_part(
         &mut self,
         reserve: &mut Reserve,
@@ -141,7 +142,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         extent: Extent,
         first: usize,
         count: usize,
-    ) -> Result<(), (Error, usize)> {
+    ) -> Result<usize, (Error, usize)> {
         // The node may be needed only after a refused call in the middle, but must be there then.
         let mut spare = match first != 0 || first + count != extent.frames.count || count > 1 {
             true => self.pools.extent(reserve).ok(),
@@ -168,7 +169,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         spare.into_iter().for_each(|node| self.pools.spare_extent(reserve, node));
         let pages = done << (extent.frames.size_bits - self.geometry.page_bits);
-        outcome.map_err(|error| (error, pages))
+        outcome.map(|()| pages).map_err(|error| (error, pages))
     }
 
     #[inline]

@@ -35,6 +35,14 @@ pub(crate) struct Visited {
     pub count: usize,
 }
 
+/// What a cursor comes to.
+pub(crate) enum Piece<'p> {
+    /// An extent that is in no window.
+    Extent(Visited),
+    /// A window; pages of it may lie outside the range, or all of them.
+    Window(&'p ExtentNode<'p>),
+}
+
 impl Visited {
     /// The frames in the range, as an extent of their own.
     pub fn part(&self) -> Extent {
@@ -62,12 +70,22 @@ impl ExtentCursor {
         Some(Visited { extent, first, count })
     }
 
-    /// The window that the next extent is in, if it is in one; the cursor goes past the window.
+    /// The next extent, or the window that it is in; the cursor goes past it. O(log extents), or
+    /// O(1) behind the one used last.
     #[inline(always)]
-    pub fn next_window<'p>(&mut self, space: &Space<'p>) -> Option<&'p ExtentNode<'p>> {
-        let window = space.extents().window_in(self.rest?)?;
-        self.go_to(window.end());
-        Some(window)
+    pub fn next_piece<'p>(&mut self, space: &Space<'p>) -> Option<Piece<'p>> {
+        let rest = self.rest?;
+        let Some(node) = space.extents().node_in(rest) else {
+            self.rest = None;
+            return None;
+        };
+        self.go_to(node.end());
+        if node.is_window() {
+            return Some(Piece::Window(node));
+        }
+        let extent = node.info();
+        let (first, count) = extent.indices_in(rest);
+        Some(Piece::Extent(Visited { extent, first, count }))
     }
 
     /// Goes back or forth to an address in its range, which a page begins at: what lies before it

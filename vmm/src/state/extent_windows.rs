@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The windows among the extents of a space: pages that come, change and go one by one.
 
-use page_tables::{PageRange, VirtAddr};
+use page_tables::VirtAddr;
 use untyped_alloc::Frames;
 
 use super::extent::Extent;
@@ -105,20 +105,6 @@ impl<'p> Extents<'p> {
     #[inline(always)]
     pub fn set_rights_in(&mut self, node: &'p ExtentNode<'p>, page: &Extent) {
         node.enter_one(page);
-    }
-
-    /// The node that the first extent in `range` is in, if that is a window.
-    #[inline]
-    pub fn window_in(&self, range: PageRange) -> Option<&'p ExtentNode<'p>> {
-        let start = range.start();
-        let node = match self.last_covering(start) {
-            Some(node) => node,
-            None => match self.search(start) {
-                Ok(node) => node,
-                Err(next) => next.filter(|next| next.start().bits() < range.end())?,
-            },
-        };
-        node.is_window().then_some(node)
     }
 
     /// Takes pages out of a window, number n of its block where bit n is set. Returns the node if

@@ -167,21 +167,26 @@ impl<'p> Extents<'p> {
 
     /// The first extent that lies, even in part, in `range`.
     pub fn first_in(&self, range: PageRange) -> Option<Extent> {
+        let node = self.node_in(range)?;
+        let first = node.from(range.start().max(node.start()));
+        Some(first).filter(|extent| extent.start.bits() < range.end())
+    }
+
+    /// The node of the first extent that lies in `range`, or of a window around it.
+    pub fn node_in(&self, range: PageRange) -> Option<&'p ExtentNode<'p>> {
         let start = range.start();
-        let inside = |extent: &Extent| extent.start.bits() < range.end();
         if let Some(last) = self.last.get() {
             if last.node.covers(start) {
-                return Some(last.node.from(start)).filter(inside);
+                return Some(last.node);
             }
             if last.node.end() <= start.bits() && range.end() <= last.clear_to {
                 return None;
             }
         }
-        let found = match self.search(start) {
-            Ok(node) => Some(node.from(start)),
-            Err(next) => next.map(ExtentNode::info),
-        };
-        found.filter(inside)
+        match self.search(start) {
+            Ok(node) => Some(node),
+            Err(next) => next.filter(|next| next.start().bits() < range.end()),
+        }
     }
 
     /// Whether nothing is mapped at an address; what is beside it need not be looked for then.

@@ -119,7 +119,7 @@ impl<'p> History<'p> {
         let count = choices.pick(&[1, 2, 5, 16, 3000]);
         let count = count.min((self.geometry.user_end - start) >> 12);
         let range = self.geometry.range(Pages::at(start).count(count)).unwrap();
-        let found = self.space.extents().window_in(range);
+        let found = self.space.extents().node_in(range);
         assert!(found.is_some_and(|found| core::ptr::eq(found, node)));
         let pages = node.pages_in(start..range.end());
         let unlinked = self.space.extents_mut().remove_pages(node, pages);
