@@ -307,6 +307,35 @@ fn who_sleeps_has_a_place() {
     world.check();
 }
 
+/// A266: the message by which a program ends is the first piece of the work that is left of it; no
+/// right to answer it is kept, however long it took, so that its maker sleeps at once.
+#[test]
+fn who_has_ended_keeps_nobodys_place() {
+    const SLICE: u64 = 1000;
+    for with_maker in [false, true] {
+        let (mut world, maker, child, _) = suspended();
+        world.objects.set_slice(SLICE);
+        for program in [maker, child] {
+            world.objects.note_started(&program.start, 90);
+        }
+        world.objects.set_time(1);
+        let [Arrived::Own(badge)] = world.arrive(child, &[PROGRAM_SLOT])[..] else { panic!() };
+        if with_maker {
+            // Its maker ends it, while a message of its own is on its way.
+            world.finish(maker, Request::Kill {}, &[IT]);
+        }
+        let outcome = world.send(badge, &Request::Exit { code: 1 }.encode(), &[]);
+        assert!(outcome.answer.is_none() && outcome.waits.is_none());
+        assert_eq!(world.objects.charge_time(badge, 0, 5 * SLICE), None, "nobody is held");
+        if !with_maker {
+            // Its turn, if it had one, is that of the work.
+            assert_eq!(world.objects.charge_work(0, 0), Some(90));
+        }
+        world.reap();
+        assert!(sleep(&mut world, maker, 10).is_ok(), "its place is its own");
+    }
+}
+
 /// A249: where the clock is lost, who sleeps is told so, and who waits for a page waits for as long
 /// as it takes; a clock that is there again serves again.
 #[test]

@@ -10,13 +10,14 @@
 //! suspended. Both are charged to the program whose capability a message came by; whoever passed it
 //! on answers for it. A message by a capability to another object is nobody's: where those take a
 //! slice, the capability by which one comes is ended, and the program held whose account pays for
-//! it.
+//! it. The message by which a program ends is the first piece of the work that is left of it: nobody
+//! is held for that, as no thread waits for its answer.
 //!
 //! A right to answer is kept in the slot of a thread of the program, or of another whose slot is
 //! empty: no more threads wait for answers than there are threads.
 
 use vmm::{CPtr, SpaceId, ThreadId, Violation};
-use vmm_client::objects::{Message, Refusal, State};
+use vmm_client::objects::{Message, Refusal, Rights, State};
 
 use super::answers::narrow;
 use super::service::Objects;
@@ -79,9 +80,14 @@ impl<'p> Objects<'p> {
     /// `received` to `done`. Returns that program's priority, if it had its turn: then
     /// [`Objects::hold`] is to follow. `badge` is that of the message.
     pub fn charge_time(&mut self, badge: usize, received: u64, done: u64) -> Option<u8> {
-        let Some(program) = self.current.filter(|program| !program.dying.get()) else {
+        let Some(program) = self.current else {
             return self.charge_nobody(badge, received, done);
         };
+        if program.dying.get() {
+            // It has ended by this message, as whose thread nobody waits for an answer.
+            self.work.work(received, done);
+            return None;
+        }
         let mut turn = program.turn.get();
         turn.serve((received, done), self.slice, &mut self.shares);
         if turn.is_over(self.slice) {
@@ -106,6 +112,10 @@ impl<'p> Objects<'p> {
         let number = u32::try_from(badge ^ OBJECT_BADGE).ok();
         let node = number.and_then(|number| self.tables.capability(number))?;
         self.leave(node);
+        if node.rights.get().contains(Rights::ACT) {
+            // Its sender may be a thread of the program that has ended: nobody waits for an answer.
+            return None;
+        }
         let mut payer = node.payer.get();
         while let Some(account) = payer {
             let pays = |program: &Program<'_>| {
