@@ -27,6 +27,7 @@
 //! | `children` | programs that programs ask for: made, loaded, started, ended and told of |
 //! | `controls` | threads that are bound, looked at, changed, suspended and resumed |
 //! | `first_thread` | a program's first thread as an object |
+//! | `faults` | faults by which programs and threads are suspended |
 //! | `suspension` | programs suspended and resumed, with all their threads |
 //! | `loading` | files of which no program can be made |
 //! | `accounts` | guarantees, overcommit, and the end of an account with all that is charged to it |
@@ -52,6 +53,7 @@ mod console;
 mod controls;
 mod elf;
 mod failures;
+mod faults;
 mod few_slots;
 mod first_page;
 mod first_thread;

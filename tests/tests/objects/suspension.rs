@@ -11,36 +11,36 @@ use vmm_service::objects::{Act, Stopped};
 use vmm_tests::model::Cap;
 
 use crate::children::{CHILD, FILE, IT, PAYER, create};
-use crate::controls::{begin, fault, granted, state, unresolved, write_at};
+use crate::controls::{begin, fault, granted, state};
 use crate::paging::{going_on, supply, waits};
 use crate::time::{PAGED, SOURCE, TOLD, held};
 use crate::world::{A, D, Program, World};
 
-const SUSPEND: Request = Request::SuspendProgram {};
-const RESUME: Request = Request::Resume {};
+pub const SUSPEND: Request = Request::SuspendProgram {};
+pub const RESUME: Request = Request::Resume {};
 const ALONE: Request = Request::Suspend {};
-const READ: Request = Request::ReadRegisters {};
+pub const READ: Request = Request::ReadRegisters {};
 /// Slots of the child's for its further threads.
-const ONE: u32 = A;
+pub const ONE: u32 = A;
 const OTHER: u32 = A + 1;
 /// A slot of the maker's that nothing is in.
 const SPARE: u32 = D + 8;
 
 /// A world with a program that holds another, which has two further threads.
-struct Scene {
-    world: World,
-    maker: Program,
-    child: Program,
+pub struct Scene {
+    pub world: World,
+    pub maker: Program,
+    pub child: Program,
     /// Where the child has mapped memory whose pager the maker is.
-    at: usize,
-    one: Start,
-    other: Start,
+    pub at: usize,
+    pub one: Start,
+    pub other: Start,
     /// The child's space, as the kernel has it.
-    home: Cap,
+    pub home: Cap,
 }
 
 impl Scene {
-    fn new(options: ProgramOptions, policy: FaultPolicy) -> Scene {
+    pub fn new(options: ProgramOptions, policy: FaultPolicy) -> Scene {
         let (mut world, maker, child, at) = held(options);
         let one = begin(&mut world, child, ONE, policy);
         let other = begin(&mut world, child, OTHER, FaultPolicy::Program);
@@ -48,53 +48,53 @@ impl Scene {
         Scene { world, maker, child, at, one, other, home }
     }
 
-    fn usual() -> Scene {
+    pub fn usual() -> Scene {
         Scene::new(ProgramOptions::empty(), FaultPolicy::Suspend)
     }
 
-    fn starts(&self) -> [Start; 3] {
+    pub fn starts(&self) -> [Start; 3] {
         [self.child.start, self.one, self.other]
     }
 
     /// How many of the child's threads have their program's space, as the kernel has it.
-    fn at_home(&self) -> usize {
+    pub fn at_home(&self) -> usize {
         let kernel = self.world.fixture.kernel();
         let space = |start: &Start| kernel.tcb(start.tcb).expect("it has not ended").vspace;
         self.starts().iter().filter(|start| space(start) == self.home).count()
     }
 
     #[track_caller]
-    fn fault(&mut self, start: &Start) -> Stopped {
+    pub fn fault(&mut self, start: &Start) -> Stopped {
         fault(&mut self.world, self.child, start)
     }
 
     #[track_caller]
-    fn does(&mut self, request: Request, slots: &[u32]) -> Option<Act> {
+    pub fn does(&mut self, request: Request, slots: &[u32]) -> Option<Act> {
         granted(&mut self.world, self.maker, request, slots)
     }
 
     #[track_caller]
-    fn suspend(&mut self) {
+    pub fn suspend(&mut self) {
         assert_eq!(self.does(SUSPEND, &[IT]), None);
     }
 
     #[track_caller]
-    fn resume(&mut self) -> Vec<vmm::CPtr> {
+    pub fn resume(&mut self) -> Vec<vmm::CPtr> {
         assert_eq!(self.does(RESUME, &[IT]), None);
         going_on(&mut self.world)
     }
 
-    fn state(&mut self) -> State {
+    pub fn state(&mut self) -> State {
         self.world.state(self.maker)
     }
 
-    fn notices(&mut self) -> usize {
+    pub fn notices(&mut self) -> usize {
         std::iter::from_fn(|| self.world.objects.next_notice()).count()
     }
 
     /// All threads come to their next instruction.
     #[track_caller]
-    fn stop_all(&mut self) {
+    pub fn stop_all(&mut self) {
         for start in self.starts() {
             assert_eq!(self.fault(&start), Stopped::Here);
         }
@@ -272,55 +272,6 @@ fn registers_of_a_suspended_program_are_those_of_its_threads() {
     scene.world.refused(child, READ, &[ONE], runs);
 }
 
-/// A252: a thread that has stopped for a fault is not waited for, and has stopped for it still when
-/// its program is resumed; let go on before that, it goes on with its program.
-#[test]
-fn a_fault_outlasts_its_programs_suspension() {
-    for resumed in [false, true] {
-        let mut scene = Scene::usual();
-        let [first, one, other] = scene.starts();
-        assert!(!unresolved(&mut scene.world, scene.child, &one, write_at(8, 9)));
-        scene.suspend();
-        assert_eq!([first, other].map(|start| scene.fault(&start)), [Stopped::Here; 2]);
-        assert_eq!((scene.state(), scene.notices()), (State::Suspended, 1));
-        let child = scene.child;
-        assert_eq!(state(&mut scene.world, child, ONE), State::Faulted);
-        assert!(granted(&mut scene.world, child, READ, &[ONE]).is_some());
-        if resumed {
-            assert_eq!(granted(&mut scene.world, child, RESUME, &[ONE]), None);
-            assert_eq!(state(&mut scene.world, child, ONE), State::Running);
-            assert_eq!(scene.resume(), [first.tcb, one.tcb, other.tcb]);
-        } else {
-            assert_eq!(scene.resume(), [first.tcb, other.tcb]);
-            assert_eq!(state(&mut scene.world, child, ONE), State::Faulted);
-            let act = granted(&mut scene.world, child, RESUME, &[ONE]);
-            assert!(matches!(act, Some(Act::Resume { tcb, .. }) if tcb == one.tcb));
-        }
-        assert_eq!(scene.at_home(), 3);
-        assert_eq!(scene.fault(&one), Stopped::No);
-    }
-}
-
-/// A252: a program that a fault has suspended is suspended with its other threads, and by the fault
-/// again when that is undone; its registers are those of the thread that faulted all the time.
-#[test]
-fn a_programs_fault_outlasts_its_suspension() {
-    let mut scene = Scene::new(ProgramOptions::SUSPEND_AT_FAULT, FaultPolicy::Suspend);
-    let [first, one, other] = scene.starts();
-    assert!(!unresolved(&mut scene.world, scene.child, &other, write_at(8, 9)));
-    assert_eq!((scene.state(), scene.notices()), (State::Faulted, 1));
-    scene.suspend();
-    assert_eq!([first, one].map(|start| scene.fault(&start)), [Stopped::Here; 2]);
-    assert_eq!((scene.state(), scene.notices()), (State::Suspended, 1));
-    let tcb = other.tcb;
-    assert_eq!(scene.does(READ, &[IT]), Some(Act::ReadRegisters { tcb }));
-    assert_eq!(scene.resume(), [first.tcb, one.tcb]);
-    assert_eq!(scene.state(), State::Faulted);
-    assert_eq!(scene.does(READ, &[IT]), Some(Act::ReadRegisters { tcb }));
-    assert!(matches!(scene.does(RESUME, &[IT]), Some(Act::Resume { tcb, .. }) if tcb == other.tcb));
-    assert_eq!((scene.at_home(), scene.state()), (3, State::Running));
-}
-
 /// A252: who waits for a page is not waited for; the page that comes, or does not, lets it go on to
 /// where nothing is, and what became of the page it sees when its program is resumed.
 #[test]
@@ -485,19 +436,4 @@ fn a_program_that_the_kernel_does_not_suspend_whole_is_suspended_later() {
             }
         }
     }
-}
-
-/// A252: of a program of which the kernel has suspended a part, a thread that runs has faults as
-/// before: by one of them its program is suspended when it is resumed.
-#[test]
-fn a_part_of_a_program_that_runs_still_has_faults() {
-    let mut scene = Scene::new(ProgramOptions::SUSPEND_AT_FAULT, FaultPolicy::Suspend);
-    let other = scene.other;
-    scene.world.fixture.kernel().fail_nth(3, KernelError::IllegalOperation);
-    assert_eq!(scene.world.ask(scene.maker, SUSPEND, &[IT]), Ok(Answer::More {}));
-    assert!(!unresolved(&mut scene.world, scene.child, &other, write_at(8, 9)));
-    assert_eq!((scene.state(), scene.notices()), (State::Suspending, 0));
-    scene.resume();
-    assert_eq!(scene.state(), State::Faulted);
-    assert!(matches!(scene.does(RESUME, &[IT]), Some(Act::Resume { tcb, .. }) if tcb == other.tcb));
 }

@@ -178,7 +178,9 @@ bitflags! {
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct ProgramOptions: u32 {
         /// A fault that cannot be resolved suspends it and is told, as its end is: who holds it
-        /// looks at it, and resumes or kills it. Without this it ends.
+        /// looks at it, and resumes or kills it. Without this it ends. Where several threads fault,
+        /// each fault is told, in the order in which they came: the next when the one before was
+        /// resumed.
         const SUSPEND_AT_FAULT = 1;
         /// Its CNode has `1 << `[`FEW_CNODE_BITS`] slots, and no others than those are there: its
         /// end takes the kernel some 400 instructions for each slot, also for an empty one. For

@@ -261,7 +261,8 @@ messages! {
             /// Its priority, not above the sender's.
             priority: u32,
         } [PROGRAM]
-        /// Lets a program go on that a fault suspended, at the instruction that faulted, or that
+        /// Lets a program go on that a fault suspended, at the instruction that faulted (another
+        /// thread's fault is told next, if one has faulted since), or that
         /// [`Request::SuspendProgram`] did: then answered with [`Answer::More`] where the kernel
         /// has refused a part of it. Or a thread, which a fault or [`Request::Suspend`] suspended.
         0x066 Resume {} [any(Rights::USE)]

@@ -259,9 +259,8 @@ impl<'p> Objects<'p> {
         let does = object.report().ok_or(Refusal::Internal {})?.state;
         let state = if does == State::TimedOut { does } else { State::Faulted };
         let program = self.in_state(object, state)?;
-        let faulted = (program.number(), program.faulted.get());
-        let thread = self.threads.find(&faulted).clone_pointer();
-        let Some(parts) = thread.and_then(|thread| thread.parts.get()) else {
+        let faulted = self.first_faulted(program);
+        let Some((faulted, parts)) = faulted.and_then(|it| Some((it, it.parts.get()?))) else {
             // It was ended meanwhile: the others have never stopped.
             object.set_state(State::Running);
             self.set_due(object, false);
@@ -270,7 +269,9 @@ impl<'p> Objects<'p> {
         let (Some(tcb), Some(thread)) = (parts.tcb(), parts.id()) else {
             return Err(Refusal::Internal {});
         };
+        faulted.faulted.set(None);
         self.note_resumed(vmm, object, thread);
+        self.tell_fault(program);
         self.act = Some(Act::Resume { tcb: tcb.slot(), thread });
         Ok(Answer::Done {})
     }

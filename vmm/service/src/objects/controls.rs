@@ -247,10 +247,7 @@ impl<'p> Objects<'p> {
         let tcb = match object.what.get() {
             What::Program(_) => {
                 let program = self.living(object).filter(|program| program.is_faulted());
-                program.and_then(|program| {
-                    let faulted = (program.number(), program.faulted.get());
-                    self.threads.find(&faulted).get().and_then(|thread| thread.tcb())
-                })
+                program.and_then(|program| self.first_faulted(program)?.tcb())
             }
             What::Thread(..) => {
                 let thread = self.living_thread(object)?;

@@ -12,6 +12,8 @@ use vmm_client::objects::{Answer, FaultPolicy, ProgramOptions, Refusal, State};
 use super::answers::{refuse, Answered};
 use super::service::Objects;
 use super::state::object::{Object, Report};
+use super::state::program::Program;
+use super::state::thread::{Faulted, Thread};
 use super::types::{Fault, ProgramId};
 
 impl<'p> Objects<'p> {
@@ -49,7 +51,8 @@ impl<'p> Objects<'p> {
             return false;
         };
         let suspended = if self.late { State::TimedOut } else { State::Faulted };
-        let thread = self.current_thread;
+        let thread =
+            self.current_thread.filter(|thread| thread.program_number() == program.number());
         let alone = thread.and_then(|thread| Some((thread, thread.object.get()?)));
         let alone = alone.filter(|(thread, _)| !thread.is_ending());
         let mut ends_with_first = false;
@@ -71,17 +74,45 @@ impl<'p> Objects<'p> {
         }
         let ends =
             ends_with_first || !program.options.get().contains(ProgramOptions::SUSPEND_AT_FAULT);
-        let by_request = program.resumes_to.get().is_some();
-        let state = if ends || by_request { report.state } else { suspended };
-        set_fault(object, state, fault);
-        program.faulted.set(thread.map_or(0, |thread| thread.number()));
-        match ends {
-            true => self.begin_end(program, State::Crashed, fault.code),
-            // A part of it runs still that was to be suspended: it is faulted when it is resumed.
-            false if by_request => program.resumes_to.set(Some(suspended)),
-            false => self.set_due(object, true),
+        if ends {
+            set_fault(object, report.state, fault);
+            self.begin_end(program, State::Crashed, fault.code);
+            return true;
         }
-        ends
+        let Some(thread) = thread.or_else(|| self.first_thread(program)) else { return false };
+        // A further message of one that has faulted is somebody's.
+        if thread.faulted.get().is_none() {
+            self.last_turn += 1;
+            thread.faulted.set(Some(Faulted { state: suspended, fault, turn: self.last_turn }));
+            if self.first_faulted(program).is_some_and(|first| core::ptr::eq(first, thread)) {
+                self.tell_fault(program);
+            }
+        }
+        false
+    }
+
+    /// The thread of a program whose fault came first, of those by which it is suspended.
+    pub(super) fn first_faulted(&self, program: &Program<'p>) -> Option<&'p Thread<'p>> {
+        let all = self.threads_of(program).filter_map(|it| Some((it, it.faulted.get()?.turn)));
+        all.min_by_key(|(_, turn)| *turn).map(|(thread, _)| thread)
+    }
+
+    /// Has the first fault told by which a program is suspended, if there is one: its holder sees
+    /// that, and the next one once the program was let go on from it.
+    pub(super) fn tell_fault(&mut self, program: &Program<'p>) {
+        let first = self.first_faulted(program).and_then(|thread| thread.faulted.get());
+        let Some((Faulted { state, fault, .. }, (object, report))) = first.zip(program.report())
+        else {
+            return;
+        };
+        if program.resumes_to.get().is_some() {
+            // A part of it runs still that was to be suspended: it is faulted when it is resumed.
+            set_fault(object, report.state, fault);
+            program.resumes_to.set(Some(state));
+        } else {
+            set_fault(object, state, fault);
+            self.set_due(object, true);
+        }
     }
 
     /// All is given back that a program had.

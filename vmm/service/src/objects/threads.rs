@@ -178,9 +178,13 @@ impl<'p> Objects<'p> {
             thread.stop.set(Stop::None);
             self.end_wait_of(thread);
             self.keep_till_end(thread, thread.program_number(), Refusal::OutOfMemory {});
-            if let Some(program) = thread.program.get() {
-                self.note_still(program);
+            let Some(program) = thread.program.get() else { return };
+            let first = self.first_faulted(program);
+            if thread.faulted.take().is_some() && first.is_some_and(|it| core::ptr::eq(it, thread))
+            {
+                self.tell_fault(program);
             }
+            self.note_still(program);
         }
     }
 

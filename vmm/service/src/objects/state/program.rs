@@ -57,8 +57,6 @@ pub(crate) struct Program<'p> {
     pub name: Cell<Name>,
     /// The clone that it is making.
     pub cloning: Cell<Option<Cloning<'p>>>,
-    /// The number of the thread that a fault suspended, if one did.
-    pub faulted: Cell<u32>,
     /// What it does again when it is resumed, while it is suspended by request; `None` while it is
     /// not.
     pub resumes_to: Cell<Option<State>>,
@@ -148,7 +146,6 @@ impl<'p> Program<'p> {
         self.priority.set(None);
         self.name.set(name);
         self.cloning.set(None);
-        self.faulted.set(0);
         self.resumes_to.set(None);
         self.patience.set(0);
         self.dying.set(false);

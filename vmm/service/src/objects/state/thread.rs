@@ -10,6 +10,7 @@ use vmm_client::objects::{Amounts, FaultPolicy, Message, Request, State, MAX_CAP
 use super::object::Object;
 use super::program::Program;
 use super::supplied::{PageWait, Phase};
+use crate::objects::types::Fault;
 
 /// The slot in the root of a program's CSpace for the faults of its first thread.
 pub(crate) const FIRST_FAULT_SLOT: usize = 1;
@@ -64,6 +65,16 @@ impl Stop {
     }
 }
 
+/// A fault by which a thread's program is suspended.
+#[derive(Clone, Copy)]
+pub(crate) struct Faulted {
+    /// What its program does then.
+    pub state: State,
+    pub fault: Fault,
+    /// Those with lower numbers came before.
+    pub turn: u64,
+}
+
 /// A thread's node. A program has one from the start, and one for each thread object.
 #[derive(Default)]
 pub(crate) struct Thread<'p> {
@@ -85,6 +96,8 @@ pub(crate) struct Thread<'p> {
     pub held: Cell<Option<Held>>,
     /// The page that it waits for.
     pub paging: Cell<Option<PageWait>>,
+    /// Its fault, until its program is let go on from that.
+    pub faulted: Cell<Option<Faulted>>,
     /// What becomes of it when it has a fault.
     pub policy: Cell<Option<FaultPolicy>>,
     /// Whether a notification was bound to it, and not unbound.
@@ -155,11 +168,9 @@ impl Thread<'_> {
     /// Whether it executes nothing before it is let go on: it waits for a page, or for the answer
     /// to a fault.
     pub fn is_blocked(&self) -> bool {
-        let program = self.program.get().filter(|program| program.is_faulted());
-        let faulted = program.is_some_and(|program| program.faulted.get() == self.number());
         let waits = self.paging.get().is_some_and(|wait| wait.waits());
         let alone = matches!(self.state(), Some(State::Faulted | State::TimedOut));
-        self.stop.get() == Stop::Done || waits || faulted || alone
+        self.stop.get() == Stop::Done || waits || self.faulted.get().is_some() || alone
     }
 
     /// Whether its slot can keep a right to answer.
@@ -179,6 +190,7 @@ impl Thread<'_> {
         self.waiting.set(None);
         self.held.set(None);
         self.paging.set(None);
+        self.faulted.set(None);
         self.policy.set(None);
         self.bound.set(false);
         self.stop.set(Stop::None);
