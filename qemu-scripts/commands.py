@@ -36,7 +36,7 @@ TABLE = (
     ("qemu-scripts/cc.sh -o build/example.elf vmm/c/example/main.c", "qemu", '"$SCRIPTS/cc.sh" "$@" -o "$program"'),
     ("qemu-scripts/run.sh build/example.elf", "qemu", '"$SCRIPTS/run.sh" "$program" "$@"'),
     ("qemu-scripts/run.sh hello", "qemu", '"$SCRIPTS/run.sh" "$program" "${options[@]}"'),
-    ("qemu-scripts/run.sh serve", "qemu", '"$SCRIPTS/run.sh" "$program" "${options[@]}"'),
+    ("qemu-scripts/run.sh serve", "qemu", 'told_program "$program"'),
     ("run.sh objects-demo", "qemu", 'told_program "$program"'),
     ("qemu-scripts/swap-demo.sh", "qemu", '"$SCRIPTS/swap-demo.sh" "${options[@]}"'),
     ("qemu-scripts/swap-demo.sh --full --release-kernel all", "", "it is the same with more, and takes 20 minutes"),

@@ -16,7 +16,7 @@ import toolchain
 # What the guest's last byte to the port of isa-debug-exit makes QEMU's exit code.
 SUCCESS, FAILURE, PANIC = 33, 35, 37
 # Bytes of a client's name that the guest looks at.
-CLIENT_NAME = 12
+CLIENT_NAME = 20
 HUNG = 124
 
 

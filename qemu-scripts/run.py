@@ -51,7 +51,7 @@ def make_parser():
     add_machine_options(parser, 16, 4096)
     add("--client", metavar="FILE", action="extend", nargs="+", default=[], dest="clients",
         help="a client program (ELF) that PROGRAM, serve-files if none is named, starts as init with ARGUMENTS; "
-             "of several, init finds the others as memory by their names' first 12 bytes")
+             "of several, init finds the others as memory by their names' first 20 bytes")
     add("--device", metavar="DEVICE", action="append", default=[], dest="devices",
         type=options.matching(DEVICE, "a device", "ports=0x1f0-0x1f7, irq=14, memory=0xb8000:4096, physical, ide"),
         help="what of the machine init may use: ports=FIRST-LAST, irq=LINE, memory=ADDRESS:BYTES (a memory "

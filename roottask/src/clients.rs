@@ -3,6 +3,7 @@
 //! `opt/vmm/client/NN/NAME`, from 00 on.
 
 use vmm::RegionOptions;
+use vmm_service::objects::protocol::first_page::NAME_BYTES;
 
 use crate::firmware::Device;
 use crate::{Manager, Outcome};
@@ -16,13 +17,13 @@ const NUMBER: usize = 3;
 /// A client program's file.
 #[derive(Clone, Copy)]
 pub struct ClientFile {
-    name: [u8; 12],
+    name: [u8; NAME_BYTES],
     /// Its bytes. They lie in a region of their own, for good.
     pub bytes: &'static [u8],
 }
 
 impl ClientFile {
-    /// The name of the file, without its folder: 12 bytes of it.
+    /// The name of the file, without its folder: 20 bytes of it.
     pub fn name(&self) -> &str {
         let length = self.name.iter().position(|&byte| byte == 0).unwrap_or(self.name.len());
         core::str::from_utf8(&self.name[..length]).unwrap_or("")
@@ -48,7 +49,7 @@ pub fn client(vmm: &mut Manager, number: usize) -> Outcome<Option<ClientFile>> {
     let bytes =
         unsafe { core::slice::from_raw_parts_mut(region.start().bits() as *mut u8, entry.bytes) };
     device.read_file(&entry, bytes)?;
-    let mut name = [0; 12];
+    let mut name = [0; NAME_BYTES];
     let file = entry.name().get(FOLDER.len() + NUMBER..).unwrap_or("");
     for (byte, char) in name.iter_mut().zip(file.bytes()) {
         *byte = char;

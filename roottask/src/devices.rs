@@ -20,15 +20,13 @@ use core::fmt;
 use sel4::init_thread::slot;
 use sel4::{cap_type, AbsoluteCPtr, CapRights};
 use vmm::{CPtr, Rights};
-use vmm_service::objects::protocol::first_page::GivenObject;
+use vmm_service::objects::protocol::first_page::{GivenObject, NAME_BYTES};
 use vmm_service::objects::protocol::{Kind, MemoryOptions, Rights as ObjectRights};
 use vmm_service::objects::{ProgramId, Server};
 
 use crate::device_words::{parse, DeviceError, Wanted, MAX_DEVICES};
 use crate::pci::ide_bus_master;
 use crate::{Manager, Outcome};
-
-const NAME_BYTES: usize = 12;
 
 /// The first channel of an IDE controller, where it is in an AT.
 const COMMAND: (u16, u16) = (0x1f0, 0x1f7);
@@ -47,7 +45,7 @@ struct Name {
 impl Name {
     fn of(text: fmt::Arguments<'_>) -> Name {
         let mut name = Name::default();
-        // Longer ones are cut off.
+        // None is longer.
         let _ = fmt::Write::write_fmt(&mut name, text);
         name
     }

@@ -23,7 +23,7 @@ fn what_is_given_is_read() {
     let mut page = [7; PAGE_BYTES];
     begin(&mut page);
     assert!(add(&mut page, &OBJECT));
-    let kernels = GivenObject { name: "exactly_12_b", kind: None, slot: 511, ..OBJECT };
+    let kernels = GivenObject { name: "exactly_twenty_bytes", kind: None, slot: 511, ..OBJECT };
     assert!(add(&mut page, &kernels));
     assert!(set_arguments(&mut page, "one two"));
     let given = Given::new(&page).expect("a page");
@@ -32,12 +32,16 @@ fn what_is_given_is_read() {
     assert_eq!(given.arguments(), "one two");
 }
 
-/// A201
+/// A201 A268: the longest name of a device's memory is whole.
 #[test]
 fn what_does_not_fit_is_refused() {
     let mut page = [0; PAGE_BYTES];
     begin(&mut page);
-    assert!(!add(&mut page, &GivenObject { name: "thirteen_byte", ..OBJECT }));
+    let longest = format!("mem-{:x}", u64::MAX);
+    assert!(add(&mut page, &GivenObject { name: &longest, slot: 33, ..OBJECT }));
+    assert_eq!(Given::new(&page).expect("a page").slot(&longest), Some(33));
+    begin(&mut page);
+    assert!(!add(&mut page, &GivenObject { name: "twenty-one_bytes_of_a", ..OBJECT }));
     (0..MAX_GIVEN).for_each(|_| assert!(add(&mut page, &OBJECT)));
     assert!(!add(&mut page, &OBJECT));
     let longest = [b'a'; ARGUMENT_BYTES + 1];
@@ -64,7 +68,7 @@ fn a_page_that_is_none_is_told_apart() {
     // A name that is no text, a kind that is none.
     assert!(add(&mut page, &OBJECT) && add(&mut page, &OBJECT) && add(&mut page, &OBJECT));
     page[16] = 0xff;
-    page[16 + 24 + 12] = 99;
+    page[16 + 32 + 20] = 99;
     assert_eq!(Given::new(&page).expect("a page").objects().count(), 1);
 }
 
@@ -75,7 +79,7 @@ fn a_server_gives_a_first_page() {
     let (mut world, program) = World::one();
     let before = world.used(program, ACCOUNT_SLOT);
     let long = "x".repeat(2049);
-    for (files, arguments) in [(&["a name of 13 b"][..], ""), (&[][..], &long[..])] {
+    for (files, arguments) in [(&["a name of 22 bytes or"][..], ""), (&[][..], &long[..])] {
         let vmm = &mut world.fixture.vmm;
         let given = world.objects.give_first_page(vmm, program.id, files, arguments);
         let refusal = Refusal::BadLength { pages: 1 };

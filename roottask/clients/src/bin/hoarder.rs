@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Has a heap that grows over several MiB and shrinks: what it took of the account comes back.
+//! Has a heap that grows over several MiB and shrinks: what it took of the account comes back. Its
+//! argument says how many milliseconds it sleeps then; 0: it does not, as there may be no clock.
 #![no_std]
 #![no_main]
 
@@ -20,7 +21,7 @@ const ENTRIES: u64 = 40_000;
 /// Bytes of the vector, more than the program begins with or any piece has at first.
 const BYTES: usize = 2 << 20;
 
-fn main(program: &Program, _argument: usize) -> Result {
+fn main(program: &Program, rest: usize) -> Result {
     let account = program.account();
     let used = || account.amounts().map(|info| info.used);
     let before = used()?;
@@ -54,5 +55,9 @@ fn main(program: &Program, _argument: usize) -> Result {
     assert_eq!(used()?, before);
     let (held, pages) = (held >> 10, pages >> 10);
     tell!("{held} KiB in a heap, {pages} KiB of pages for it, all of them given back");
+    if rest != 0 {
+        program.sleep(rest as u32)?;
+        tell!("slept for {rest} ms");
+    }
     Ok(())
 }

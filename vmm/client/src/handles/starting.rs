@@ -76,7 +76,7 @@ impl Starting {
         }
     }
 
-    /// Gives it a capability to an object, by a name of at most 12 bytes.
+    /// Gives it a capability to an object, by a name of at most 20 bytes.
     ///
     /// # Errors
     /// [`Error::Refused`]; [`Error::NoRoom`] for a name that is too long, and a list that is.

@@ -5,7 +5,7 @@
 //!   word 0     mark, with the version of this layout
 //!   word 1     how many capabilities
 //!   word 2     bytes of arguments
-//!   byte 16    for each capability: 12 bytes of its name, its kind, its rights, its slot
+//!   byte 16    for each capability: 20 bytes of its name, its kind, its rights, its slot
 //!   byte 2048  the arguments, UTF-8
 //! ```
 //!
@@ -16,8 +16,9 @@
 use super::items::{Kind, Rights, PAGE_BYTES};
 
 /// `VMM` and the version.
-const MARK: u32 = u32::from_le_bytes(*b"VMM\x01");
-const NAME_BYTES: usize = 12;
+const MARK: u32 = u32::from_le_bytes(*b"VMM\x02");
+/// The most bytes of a name: a word and the address of a device's memory, as long as one can be.
+pub const NAME_BYTES: usize = 20;
 const ENTRIES_AT: usize = 16;
 const ENTRY_BYTES: usize = NAME_BYTES + 12;
 const ARGUMENTS_AT: usize = 2048;
@@ -30,7 +31,7 @@ pub type Page = [u8; PAGE_BYTES];
 /// A capability that a program was given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GivenObject<'a> {
-    /// What its starter calls it: 12 bytes at the most.
+    /// What its starter calls it: [`NAME_BYTES`] at the most.
     pub name: &'a str,
     /// The kind of its object; `None` for a capability that is not to one of the service's.
     pub kind: Option<Kind>,

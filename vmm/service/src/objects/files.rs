@@ -78,7 +78,7 @@ impl<'p> Objects<'p> {
     /// Maps a page in a program's space that tells it what it was given, as
     /// [`first_page`](vmm_client::objects::first_page) has it: files that
     /// [`Objects::give_file`] has put into its slots from [`FIRST_FREE_SLOT`] on, by these names of
-    /// at most 12 bytes, and arguments. Its account pays. Returns the page's address: with that as
+    /// at most 20 bytes, and arguments. Its account pays. Returns the page's address: with that as
     /// its argument the program is to be started. Four kernel calls.
     ///
     /// # Errors

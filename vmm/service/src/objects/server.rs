@@ -3,7 +3,7 @@
 
 use sel4::{cap, sel4_cfg_usize};
 use vmm::sel4::faults::Manager;
-use vmm::sel4::pacer::Pacer;
+use vmm::sel4::pacer::{Pacer, PacerOptions, PacerParts};
 use vmm::{CPtr, Rights};
 use vmm_client::objects::first_page::GivenObject;
 use vmm_client::objects::{Amounts, MemoryOptions};
@@ -101,6 +101,8 @@ pub struct Server {
     pub(super) ended: Option<(ProgramId, End)>,
     pub(super) turnstiles: Turnstiles,
     pub(super) alarm: Option<Alarm>,
+    /// What it has the ticks of, if it has started that itself.
+    pacer: Option<Pacer>,
     pub(super) options: Options,
     pub(super) counts: Counts,
 }
@@ -126,6 +128,7 @@ impl Server {
             ended: None,
             turnstiles: Turnstiles::new(),
             alarm: None,
+            pacer: None,
             options,
             counts: Counts::default(),
         })
@@ -150,6 +153,26 @@ impl Server {
             self.objects.set_time(now);
         }
         self.alarm = Some(alarm);
+        Ok(())
+    }
+
+    /// The same by a pacer of its own with the machine's timer, as [`Pacer::start`] makes one, for
+    /// the first thread of the root task: that calls [`Server::run`]. [`Server::close`] stops it.
+    ///
+    /// # Errors
+    /// Those of [`Pacer::start`], as [`ServerError::Pacer`], and of [`Server::keep_time`]. Nothing
+    /// is left then.
+    pub fn start_clock(
+        &mut self,
+        vmm: &mut Manager,
+        parts: &'static PacerParts,
+    ) -> Result<(), ServerError> {
+        let pacer = Pacer::start(vmm, parts, PacerOptions::new())?;
+        if let Err(error) = self.keep_time(vmm, &pacer, sel4::init_thread::slot::TCB.cap()) {
+            pacer.stop(vmm)?;
+            return Err(error);
+        }
+        self.pacer = Some(pacer);
         Ok(())
     }
 
@@ -332,13 +355,17 @@ impl Server {
     }
 
     /// Ends the server, of which no program is left: [`Server::run`] returned `None`, and none was
-    /// made since. Gives back what [`Server::prepare`] and [`Server::keep_time`] took.
+    /// made since. Gives back what [`Server::prepare`] and [`Server::keep_time`] took, or
+    /// [`Server::start_clock`].
     ///
     /// # Errors
     /// What the manager refuses.
     pub fn close(mut self, vmm: &mut Manager) -> Result<(), ServerError> {
         if let Some(alarm) = self.alarm.take() {
             alarm.release(vmm)?;
+        }
+        if let Some(pacer) = self.pacer.take() {
+            pacer.stop(vmm)?;
         }
         self.turnstiles.end(vmm, self.endpoint)?;
         self.objects.close(vmm)?;
