@@ -18,6 +18,7 @@
 //! | `starved` | n pages, slots or nodes are left for each request: nothing is lost |
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
 //! | `held` | programs that had their turn are held until others had theirs; none is lost |
+//! | `kept` | rights to answer that are kept for who waits |
 //! | `console` | lines for people, said by a capability |
 //! | `time` | who sleeps, and who waits for a page for too long |
 //! | `waiting` | requests that wait until memory comes back |
@@ -59,6 +60,7 @@ mod first_page;
 mod first_thread;
 mod held;
 mod hostile;
+mod kept;
 mod layout;
 mod loading;
 mod locating;

@@ -247,6 +247,7 @@ fn threads_of_one_program_are_held_together() {
         assert_eq!(world.objects.charge_time(badge, 0, 2000), Some(PRIORITY));
         let slot = world.objects.hold(&outcome.answer.unwrap(), ROUND);
         assert_eq!(slot.is_some(), number < 2, "there are two threads");
+        slot.into_iter().for_each(|slot| world.save_caller(slot));
         slots.extend(slot);
     }
     world.check();

@@ -191,7 +191,7 @@ fn a_limit_is_its_holders() {
 }
 
 /// Sends a request to sleep. Returns the slot that keeps the right to answer, or the answer.
-fn sleep(
+pub fn sleep(
     world: &mut World,
     program: Program,
     ms: u32,
@@ -209,7 +209,7 @@ fn sleep(
 }
 
 /// Who is answered now, and what.
-fn woken(world: &mut World) -> Vec<(vmm::CPtr, Result<Answer, Refusal>)> {
+pub fn woken(world: &mut World) -> Vec<(vmm::CPtr, Result<Answer, Refusal>)> {
     let mut all = Vec::new();
     while let Some((slot, answer)) = world.objects.next_answer(&mut world.fixture.vmm) {
         all.push((slot, answer_or_refusal(answer.label(), answer.words()).unwrap()));

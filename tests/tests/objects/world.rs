@@ -169,7 +169,22 @@ impl World {
     pub fn send(&mut self, badge: usize, message: &Message, capabilities: &[Arrived]) -> Outcome {
         let (label, words) = (message.label(), message.words());
         let message = Incoming { badge, label, words, capabilities, foreign: self.foreign };
-        self.objects.handle(&mut self.fixture.vmm, &message)
+        let outcome = self.objects.handle(&mut self.fixture.vmm, &message);
+        outcome.waits.into_iter().for_each(|slot| self.save_caller(slot));
+        outcome
+    }
+
+    /// What a server does with the right to answer who waits: there is something in the slot.
+    pub fn save_caller(&mut self, slot: CPtr) {
+        let allocator = self.fixture.vmm.allocator();
+        let (to, from) = (allocator.path(slot), allocator.path(self.endpoint));
+        self.fixture.kernel().transfer(to, Some(from)).expect("there is one slot for it");
+    }
+
+    /// The kernel takes the right away with the thread that was to be answered.
+    pub fn caller_ends(&mut self, slot: CPtr) {
+        let path = self.fixture.vmm.allocator().path(slot);
+        self.fixture.kernel().transfer(path, None).expect("it is a slot");
     }
 
     /// Sends a message as a program, with the capabilities in these slots.
@@ -234,7 +249,7 @@ impl World {
         (self.objects.counts(), amounts, pages, stats.allocator.free_slots)
     }
 
-    /// I24 I26 I27 I28 I30 I32 I37 I38 I39 I40 I43 I44 I45, beside all that must hold of manager and
+    /// I24 I26 I27 I28 I30 I32 I36 I37 I38 I39 I40 I43 I44 I45, beside all that must hold of manager and
     /// kernel.
     #[track_caller]
     pub fn check(&self) {

@@ -72,7 +72,7 @@ impl World<'_> {
             (Some(answer), _) => answer,
             (None, waits) => {
                 if let Some(slot) = waits {
-                    assert!(self.open.insert(slot), "the slot keeps another's right");
+                    self.save_caller(slot);
                 }
                 return Err(gone);
             }

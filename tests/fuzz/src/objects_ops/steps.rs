@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The steps: what programs, their threads and others may do next.
 
-use vmm::{Access, Kernel, KernelError, PageFault, RegionOptions, Resolution, Rights as CapRights};
+use vmm::{
+    Access, CPtr, Kernel, KernelError, PageFault, RegionOptions, Resolution, Rights as CapRights,
+};
 use vmm_service::objects::protocol::{
     Answer, Kind, Message, PROGRAM_SLOT, Refusal, Request, answer_or_refusal,
 };
@@ -93,7 +95,7 @@ impl World<'_> {
                 return true;
             }
             let slot = outcome.waits.expect("a program that lives is answered, or waits");
-            assert!(self.open.insert(slot), "the slot keeps another's right to be answered");
+            self.save_caller(slot);
             self.tally.waited += 1;
             assert!(
                 self.failing || busy || self.figures() == before,
@@ -240,7 +242,7 @@ impl World<'_> {
         }
         self.act(outcome.act, bytes);
         if let Some(slot) = outcome.waits {
-            assert!(self.open.insert(slot), "the slot keeps another's right to be answered");
+            self.save_caller(slot);
         }
         self.lives(known.id)
     }
@@ -343,7 +345,7 @@ impl World<'_> {
         match bytes.one_in(8) {
             // Nobody waits for it.
             true => drop(self.objects.hold_thread(turnstile)),
-            false => assert!(self.open.insert(slot)),
+            false => self.save_caller(slot),
         }
     }
 
@@ -353,11 +355,21 @@ impl World<'_> {
         true
     }
 
+    /// A slot keeps a right to answer: there is something in it.
+    pub fn save_caller(&mut self, slot: CPtr) {
+        assert!(self.open.insert(slot), "the slot keeps another's right to be answered");
+        let allocator = self.host.vmm.allocator();
+        let (to, from) = (allocator.path(slot), allocator.path(self.endpoint));
+        self.host.kernel().transfer(to, Some(from)).expect("it is a slot");
+    }
+
     /// Takes all answers that are given now.
     pub fn take_answers(&mut self) {
         while let Some((slot, answer)) = self.objects.next_answer(&mut self.host.vmm) {
             answer_or_refusal(answer.label(), answer.words()).expect("a sound answer").ok();
             assert!(self.open.remove(&slot), "nobody waits for this");
+            let path = self.host.vmm.allocator().path(slot);
+            self.host.kernel().transfer(path, None).expect("it is a slot");
             self.tally.went_on += 1;
         }
         while self.objects.next_thread().is_some() {}

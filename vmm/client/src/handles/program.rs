@@ -6,14 +6,7 @@ use super::error::Result;
 use super::kinds::{Account, Console, Handle, Space};
 use super::slots::mark_taken;
 use crate::objects::first_page::{Given, Page};
-use crate::objects::{Line, Refusal, Request, ACCOUNT_SLOT, CONSOLE_SLOT, PAGE_BYTES, SPACE_SLOT};
-
-/// How often it is asked again to sleep where no place to wait in is free.
-const SLEEP_TRIES: u32 = 64;
-
-fn is_full(error: &super::Error) -> bool {
-    matches!(error.refusal(), Some(Refusal::TooManyWaiting { .. }))
-}
+use crate::objects::{Line, Request, ACCOUNT_SLOT, CONSOLE_SLOT, PAGE_BYTES, SPACE_SLOT};
 
 /// The program: it runs, so there is one.
 #[derive(Debug)]
@@ -64,17 +57,7 @@ impl Program {
     /// [`super::Error::Refused`]: with `NoClock` where the service has none, at once or when it is
     /// lost.
     pub fn sleep(&self, ms: u32) -> Result {
-        let mut tries = SLEEP_TRIES;
-        loop {
-            match finish(&Request::Sleep { ms }, &[]) {
-                Err(error) if tries != 0 && is_full(&error) => {
-                    tries -= 1;
-                    // What keeps a place till others had their turn is gone then.
-                    sel4::r#yield();
-                }
-                answered => return answered,
-            }
-        }
+        finish(&Request::Sleep { ms }, &[])
     }
 
     /// Ends the program.

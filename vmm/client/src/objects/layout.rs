@@ -520,8 +520,7 @@ messages! {
         } [PROGRAM]
         /// Is answered when so much time has passed, at the earliest. Refused with
         /// [`Refusal::NoClock`] where the service has no clock, or has it no more; and with
-        /// [`Refusal::TooManyWaiting`] where as many wait already as there are threads, or the
-        /// thread ends in whose place it waits.
+        /// [`Refusal::TooManyWaiting`] where as many threads wait already as there are.
         0x0a2 Sleep {
             /// How many milliseconds; 0: it is answered at once.
             ms: u32,

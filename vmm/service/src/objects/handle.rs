@@ -91,7 +91,7 @@ impl<'p> Objects<'p> {
             return Outcome::default();
         }
         if let (Request::Sleep { ms: ms @ 1.. }, Ok(_)) = (request, answered) {
-            return match self.sleep(sender, *ms) {
+            return match self.sleep(vmm, sender, *ms) {
                 Err(refusal) => answer(Err(refusal)),
                 Ok(slot) => Outcome { waits: Some(slot), ..Outcome::default() },
             };
@@ -99,8 +99,7 @@ impl<'p> Objects<'p> {
         let short = matches!(answered, Err(Refusal::Overcommitted { .. }));
         // Others can send as the same program, but there is one right to answer.
         if short && given.waits() {
-            let keeps = self.threads_of(sender).find(|thread| thread.has_slot());
-            if let Some(thread) = keeps {
+            if let Some(thread) = self.own_slot_to_wait(vmm, sender) {
                 let waits = Some(self.wait(thread, *request, message.capabilities));
                 return Outcome { waits, ..Outcome::default() };
             }

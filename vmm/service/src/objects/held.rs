@@ -21,6 +21,7 @@ use vmm_client::objects::{Message, Refusal, Rights, State};
 
 use super::answers::narrow;
 use super::service::Objects;
+use super::state::place::Queue;
 use super::state::program::Program;
 use super::state::thread::{Held, Thread};
 use super::state::turn::Turn;
@@ -135,16 +136,10 @@ impl<'p> Objects<'p> {
     /// give it; `None` when there is none, and then it is to be given at once.
     pub fn hold(&mut self, answer: &Message, turnstile: Turnstile) -> Option<CPtr> {
         let whose = self.current?;
-        let own = self.threads_of(whose).find(|thread| thread.has_slot());
-        let node = own.or_else(|| self.find_thread(|thread| thread.has_slot()))?;
+        let node = self.free_slot(whose)?;
         let (answer, turnstile) = (Some(*answer), turnstile.0);
-        node.held.set(Some(Held {
-            whose: whose.number(),
-            answer,
-            turnstile,
-            due: false,
-            until: None,
-        }));
+        let (whose, due, until) = (whose.number(), false, None);
+        self.set_held(node, Some(Held { whose, answer, turnstile, due, until }));
         self.last_held = Some(node);
         Some(node.reply.get())
     }
@@ -155,7 +150,7 @@ impl<'p> Objects<'p> {
     /// it is to be ended.
     pub fn hold_thread(&mut self, turnstile: Turnstile) -> Option<CPtr> {
         if let Some(node) = self.last_held.take() {
-            node.held.set(None);
+            self.set_held(node, None);
         }
         let program = self.current?;
         let mut threads = self.threads_of(program);
@@ -163,13 +158,9 @@ impl<'p> Objects<'p> {
         let thread = threads.find(|thread| thread.has_slot() && runs(thread))?;
         let tcb = thread.tcb()?;
         let (answer, turnstile) = (None, turnstile.0);
-        thread.held.set(Some(Held {
-            whose: program.number(),
-            answer,
-            turnstile,
-            due: false,
-            until: None,
-        }));
+        let (whose, due, until) = (program.number(), false, None);
+        drop(threads);
+        self.set_held(thread, Some(Held { whose, answer, turnstile, due, until }));
         Some(tcb)
     }
 
@@ -187,9 +178,10 @@ impl<'p> Objects<'p> {
             self.rests_for = self.rests_for.filter(|_| self.work.is_over(self.slice));
         }
         let mut again = self.rests_for == Some(turnstile);
-        for node in self.threads.iter().filter(|node| !node.is_ending()) {
-            let waits = |held: &Held| held.turnstile == turnstile.0 && !held.due;
-            let Some(held) = node.held.get().filter(waits) else { continue };
+        let mut behind = ((Queue::Turnstile(turnstile.0), 0), (0, 0));
+        while let Some(node) = self.queues.behind(behind) {
+            behind.1 = node.key();
+            let Some(held) = node.held.get() else { continue };
             let over = self.programs.find(&held.whose).get().is_some_and(|program| {
                 let mut turn = program.turn.get();
                 turn.came_round(now, self.slice, self.shares);
@@ -202,8 +194,7 @@ impl<'p> Objects<'p> {
                 over || again
             });
             let due = !over;
-            node.held.set(Some(Held { due, ..held }));
-            self.due += u32::from(due);
+            self.set_held(node, Some(Held { due, ..held }));
             again |= !due;
         }
         again
@@ -271,16 +262,16 @@ impl<'p> Objects<'p> {
         if let Some(tcb) = self.next_going_on().or_else(|| self.next_resumed()) {
             return Some(tcb);
         }
-        let is = |held: &Held| held.due && held.answer.is_none();
-        self.next_due(is)?.tcb()
+        let thread = self.queues.first(Queue::Threads)?;
+        self.set_held(thread, None);
+        thread.tcb()
     }
 
     /// The next answer that was held and is given now, with the slot of the right to give it.
     pub(super) fn next_held(&mut self) -> Option<(CPtr, Message)> {
-        let is = |held: &Held| held.due && held.answer.is_some();
-        let thread = self.find_due(is)?;
+        let thread = self.queues.first(Queue::Answers)?;
         let message = thread.held.get()?.answer?;
-        self.next_due(is)?;
+        self.set_held(thread, None);
         Some((thread.reply.get(), message))
     }
 
@@ -293,48 +284,40 @@ impl<'p> Objects<'p> {
             self.keep_till_end(thread, number, Refusal::Gone { place: 0 });
             next = self.thread_behind(thread);
         }
-        self.due += self.mark_due(number);
+        self.mark_due(number);
     }
 
     /// A thread ends: what is in its slot waits for that, as its own right to be answered goes
     /// then. A request that waits by it is refused so.
-    pub(super) fn keep_till_end(&mut self, thread: &Thread<'p>, whose: u32, why: Refusal) {
+    pub(super) fn keep_till_end(&mut self, thread: &'p Thread<'p>, whose: u32, why: Refusal) {
+        let mut held = thread.held.get();
         if thread.waiting.get().is_some() {
             self.wait_no_more(thread);
-            let answer = Some(why.encode());
-            thread.held.set(Some(Held {
-                whose,
-                answer,
-                turnstile: u8::MAX,
-                due: false,
-                until: None,
-            }));
+            let (answer, turnstile) = (Some(why.encode()), u8::MAX);
+            held = Some(Held { whose, answer, turnstile, due: false, until: None });
         }
-        if let Some(held) = thread.held.get() {
-            self.due -= u32::from(held.due);
-            thread.held.set(Some(Held { due: false, ..held }));
-        }
+        self.set_held(thread, held.map(|held| Held { due: false, ..held }));
     }
 
     /// The thread is gone. Returns whether its slot keeps somebody else's answer still, which
     /// [`Objects::next_answer`] has to give first.
-    pub(super) fn give_last_held(&mut self, thread: &Thread<'p>) -> bool {
-        match thread.held.get() {
-            Some(held @ Held { answer: Some(answer), .. }) => {
-                self.due += u32::from(!held.due);
-                // Who sleeps by this slot has not slept for as long as it said.
-                let early = held.until.is_some() && !held.due;
-                let most = self.places();
-                let refused = Refusal::TooManyWaiting { most }.encode();
-                let answer = if early { refused } else { answer };
-                thread.held.set(Some(Held { due: true, answer: Some(answer), ..held }));
-                true
-            }
-            _ => {
-                thread.held.set(None);
-                false
-            }
+    pub(super) fn give_last_held(&mut self, thread: &'p Thread<'p>) -> bool {
+        let Some(held @ Held { answer: Some(answer), .. }) = thread.held.get() else {
+            self.set_held(thread, None);
+            return false;
+        };
+        if !held.due && self.hand_over(thread, held) {
+            return false;
         }
+        // Who sleeps by this slot has not slept for as long as it said.
+        let early = held.until.is_some() && !held.due;
+        let why = match self.time {
+            Some(_) => Refusal::TooManyWaiting { most: self.places() },
+            None => Refusal::NoClock {},
+        };
+        let answer = if early { why.encode() } else { answer };
+        self.set_held(thread, Some(Held { due: true, answer: Some(answer), ..held }));
+        true
     }
 
     /// How many threads have a slot that can keep a right to answer.
@@ -342,28 +325,23 @@ impl<'p> Objects<'p> {
         narrow(self.threads.iter().filter(|thread| !thread.is_ending()).count())
     }
 
-    /// Marks what is held of a program as to be given now. Returns how much that is.
-    fn mark_due(&self, whose: u32) -> u32 {
-        let mut marked = 0;
-        for node in self.threads.iter() {
-            if let Some(held) = node.held.get().filter(|held| held.whose == whose && !held.due) {
-                // The slot of one that ends is another's to give.
-                if !node.is_ending() {
-                    node.held.set(Some(Held { due: true, ..held }));
-                    marked += 1;
-                }
+    /// Marks what is held of a program as to be given now.
+    fn mark_due(&mut self, whose: u32) {
+        let mut behind = (0, 0);
+        while let Some(node) = self.queues.next_of(whose, behind) {
+            behind = node.key();
+            // The slot of one that ends is another's to give.
+            if let Some(held) = node.held.get().filter(|_| !node.is_ending()) {
+                self.set_held(node, Some(Held { due: true, ..held }));
             }
         }
-        marked
     }
 
-    /// I24: what is held is of a program that lives, or is given now; and as much is given now as
-    /// is counted. A slot keeps one right to answer.
+    /// I24: what is held is of a program that lives, or is given now. A slot keeps one right to
+    /// answer.
     pub(super) fn validate_held(&self) -> Result<(), Violation> {
-        let mut due = 0;
         for node in self.threads.iter() {
             let Some(held) = node.held.get() else { continue };
-            due += u32::from(held.due);
             let at = node.program_number() as usize;
             let lives = self.programs.find(&held.whose).get().is_some_and(|it| !it.dying.get());
             if !lives && !held.due && !node.is_ending() {
@@ -373,24 +351,7 @@ impl<'p> Objects<'p> {
                 return Err(Violation { rule: "a slot keeps one right to answer", at });
             }
         }
-        match due == self.due {
-            true => Ok(()),
-            false => Err(Violation { rule: "what is given now is counted", at: due as usize }),
-        }
-    }
-
-    fn find_due(&self, is: impl Fn(&Held) -> bool) -> Option<&'p Thread<'p>> {
-        if self.due == 0 {
-            return None;
-        }
-        self.find_thread(|thread| thread.held.get().is_some_and(|held| is(&held)))
-    }
-
-    fn next_due(&mut self, is: impl Fn(&Held) -> bool) -> Option<&'p Thread<'p>> {
-        let thread = self.find_due(is)?;
-        thread.held.set(None);
-        self.due -= 1;
-        Some(thread)
+        Ok(())
     }
 
     pub(super) fn find_program(

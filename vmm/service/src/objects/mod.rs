@@ -41,6 +41,7 @@
 //! | `first_thread` | a program's first thread as an object |
 //! | `time` | who sleeps, and how long threads wait for pages |
 //! | `waiting` | requests that wait until memory comes back |
+//! | `slots` | slots that keep rights to answer, and who finds an empty one |
 //! | `held` | programs that had their turn, held until others had theirs |
 //! | `resize` | memory objects made smaller and larger |
 //! | `revoke` | capabilities revoked and objects destroyed by request |
@@ -84,6 +85,7 @@ mod run;
 #[cfg(feature = "sel4")]
 mod server;
 mod service;
+mod slots;
 mod state;
 mod suspension;
 mod teardown;

@@ -172,6 +172,7 @@ impl<'p> Objects<'p> {
         vmm.mount_cnode(mount, cnode.slot(), word_bits - ROOT_BITS - radix_bits)?;
         let thread = self.first_thread(program).ok_or(Refusal::Internal {})?;
         thread.reply.set(vmm.alloc_slots(1)?);
+        self.queues.update(thread);
         Ok(())
     }
 
@@ -366,7 +367,7 @@ impl<'p> Objects<'p> {
             }
         }
         self.free_reply(vmm, thread)?;
-        self.threads.find_mut(&(program.number(), 0)).remove();
+        self.remove_thread(thread);
         let object = thread.object.take();
         self.free_threads.free(thread);
         if let Some(object) = object {

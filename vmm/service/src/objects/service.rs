@@ -10,6 +10,7 @@ use super::state::account::Account;
 use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
 use super::state::program::{ByObject, BySpace, Program};
+use super::state::queues::Queues;
 use super::state::tables::Tables;
 use super::state::thread::{ByProgram, Thread};
 use super::state::turn::{Shares, Turn};
@@ -58,8 +59,11 @@ pub struct Objects<'p> {
     pub(super) current_thread: Option<&'p Thread<'p>>,
     /// In whose slot an answer was held last.
     pub(super) last_held: Option<&'p Thread<'p>>,
-    /// How much is held that is to be given now.
-    pub(super) due: u32,
+    /// The one whose slot was named last for a right to answer that is to wait.
+    pub(super) last_kept: Option<&'p Thread<'p>>,
+    /// Where threads wait, and which of others' slots was looked at last for what nobody waits for.
+    pub(super) queues: Queues<'p>,
+    pub(super) looked_at: (u32, u32),
     /// Messages that are nobody's.
     pub(super) stray: Turn,
     /// What all programs had, to compare them.
@@ -81,7 +85,8 @@ pub struct Objects<'p> {
     pub(super) resumed: u32,
     /// Whether the fault that is served is that of a page which came too late.
     pub(super) late: bool,
-    /// The time, in milliseconds, if there is a clock; and one before which nothing is due.
+    /// The time, in milliseconds, if there is a clock; and one before which nobody has waited for a
+    /// page for too long.
     pub(super) time: Option<u64>,
     pub(super) deadline: Option<u64>,
 }
@@ -133,7 +138,9 @@ impl<'p> Objects<'p> {
             current: None,
             current_thread: None,
             last_held: None,
-            due: 0,
+            last_kept: None,
+            queues: Queues::new(),
+            looked_at: (0, 0),
             stray: Turn::default(),
             shares: Shares::default(),
             works_for: None,
@@ -257,6 +264,7 @@ impl<'p> Objects<'p> {
         self.tables.validate()?;
         self.validate_held()?;
         self.validate_threads()?;
+        self.validate_queues()?;
         self.validate_suspension()?;
         if self.programs_by_space.iter().count() != self.programs.iter().count() {
             return Err(Violation { rule: "a program is found by its space", at: 0 });

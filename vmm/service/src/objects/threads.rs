@@ -99,6 +99,7 @@ impl<'p> Objects<'p> {
         charge_space(space, cost)?;
         node.charge.set(cost);
         node.reply.set(vmm.alloc_slots(1).map_err(refuse)?);
+        self.queues.update(node);
         let mut init = [0; MAX_TLS_INIT];
         let tls = self.first_tls(vmm, program, &mut init)?;
         let (entry, stack_pages) = (new.entry, new.stack as usize);
@@ -137,6 +138,17 @@ impl<'p> Objects<'p> {
         node.object.set(object);
         node.fault_slot.set(fault_slot);
         self.threads.insert(node);
+    }
+
+    /// Takes the record of a thread out of what leads to it.
+    pub(super) fn remove_thread(&mut self, thread: &'p Thread<'p>) {
+        self.queues.remove(thread);
+        for last in [&mut self.last_held, &mut self.last_kept] {
+            if last.is_some_and(|last| core::ptr::eq(last, thread)) {
+                *last = None;
+            }
+        }
+        self.threads.find_mut(&thread.key()).remove();
     }
 
     /// The record of a thread that has not ended.
@@ -197,6 +209,10 @@ impl<'p> Objects<'p> {
     ) -> vmm::Result<bool> {
         self.begin_end_thread(thread);
         self.release_thread_of(vmm, thread)?;
+        if let Some(program) = thread.program.get() {
+            // Its right to be answered may be in another's slot.
+            self.drop_gone(vmm, program);
+        }
         if self.give_last_held(thread) {
             return Ok(false);
         }
@@ -205,7 +221,7 @@ impl<'p> Objects<'p> {
         }
         self.free_reply(vmm, thread)?;
         self.ending -= 1;
-        self.threads.find_mut(&(thread.program_number(), thread.number())).remove();
+        self.remove_thread(thread);
         let object = thread.object.take();
         self.free_threads.free(thread);
         if let Some(object) = object {

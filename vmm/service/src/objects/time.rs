@@ -9,15 +9,16 @@
 //! Without a clock both are refused. What is due is looked for among all threads, no more often
 //! than something is.
 
-use vmm::{CPtr, Violation};
+use vmm::{CPtr, Kernel, Memory, Violation, Vmm};
 use vmm_client::objects::{Answer, Refusal};
 
 use super::answers::{Answered, Refused};
 use super::service::Objects;
 use super::state::object::Object;
+use super::state::place::Queue;
 use super::state::program::Program;
 use super::state::supplied::{PageWait, Phase};
-use super::state::thread::Held;
+use super::state::thread::{Held, Thread};
 
 impl<'p> Objects<'p> {
     /// Says how late it is: milliseconds since any moment, which stays the same. From the first
@@ -28,15 +29,13 @@ impl<'p> Objects<'p> {
     pub fn set_time(&mut self, ms: u64) {
         let now = self.time.map_or(ms, |time| time.max(ms));
         self.time = Some(now);
+        let is_due = |until: Option<u64>| until.is_some_and(|until| until <= now);
+        while let Some(thread) = self.queues.first(Queue::Asleep) {
+            let Some(held) = thread.held.get().filter(|held| is_due(held.until)) else { break };
+            self.set_held(thread, Some(Held { due: true, ..held }));
+        }
         if self.deadline.is_none_or(|deadline| deadline > now) {
             return;
-        }
-        let is_due = |until: Option<u64>| until.is_some_and(|until| until <= now);
-        for thread in self.threads.iter().filter(|thread| !thread.is_ending()) {
-            if let Some(held) = thread.held.get().filter(|held| is_due(held.until) && !held.due) {
-                thread.held.set(Some(Held { due: true, ..held }));
-                self.due += 1;
-            }
         }
         self.wake(Phase::IsRefused { late: true }, |wait| is_due(wait.until));
         self.deadline = self.first_deadline();
@@ -47,15 +46,14 @@ impl<'p> Objects<'p> {
     pub fn stop_time(&mut self) {
         self.time = None;
         self.deadline = None;
+        // What the slot of one that ends keeps is given at its end.
+        while let Some(thread) = self.queues.first(Queue::Asleep) {
+            let answer = Some(Refusal::NoClock {}.encode());
+            let held = thread.held.get();
+            let held = held.map(|held| Held { due: true, answer, until: None, ..held });
+            self.set_held(thread, held);
+        }
         for thread in self.threads.iter() {
-            if let Some(held) = thread.held.get().filter(|held| held.until.is_some()) {
-                // One that ends gives it at its end.
-                let due = held.due || !thread.is_ending();
-                self.due += u32::from(due && !held.due);
-                let answer =
-                    if held.due { held.answer } else { Some(Refusal::NoClock {}.encode()) };
-                thread.held.set(Some(Held { due, answer, until: None, ..held }));
-            }
             let wait = thread.paging.get();
             thread.paging.set(wait.map(|wait| PageWait { until: None, ..wait }));
         }
@@ -64,7 +62,8 @@ impl<'p> Objects<'p> {
     /// The time at which [`Objects::set_time`] is to be called next at the latest, if anybody waits
     /// for that. It may be that nothing is due then.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.deadline
+        let asleep = self.queues.first(Queue::Asleep).and_then(|thread| thread.held.get());
+        earlier(self.deadline, asleep.and_then(|held| held.until))
     }
 
     /// The time, if there is a clock.
@@ -90,14 +89,10 @@ impl<'p> Objects<'p> {
         self.deadline = earlier(self.deadline, until);
     }
 
-    /// The first time at which something is due.
+    /// The first time at which somebody has waited for a page for too long.
     fn first_deadline(&self) -> Option<u64> {
-        let all = self.threads.iter().flat_map(|thread| {
-            let held = thread.held.get().filter(|held| !held.due && !thread.is_ending());
-            let wait = thread.paging.get().filter(PageWait::waits);
-            [held.and_then(|held| held.until), wait.and_then(|wait| wait.until)]
-        });
-        all.flatten().min()
+        let waits = self.threads.iter().filter_map(|thread| thread.paging.get());
+        waits.filter(PageWait::waits).filter_map(|wait| wait.until).min()
     }
 
     /// Serves [`vmm_client::objects::Request::LimitWaits`].
@@ -121,26 +116,30 @@ impl<'p> Objects<'p> {
 
     /// Serves [`vmm_client::objects::Request::Sleep`]. Returns the slot in which the right to
     /// answer is to be kept.
-    pub(super) fn sleep(&mut self, sender: &Program<'p>, ms: u32) -> Result<CPtr, Refused> {
-        // Its own may keep the answer of one that ended, which its account paid for.
-        let own = self.threads_of(sender).find(|thread| thread.has_slot());
-        let thread = own.or_else(|| self.find_thread(|thread| thread.has_slot()));
-        let thread = thread.ok_or(Refusal::TooManyWaiting { most: self.places() })?;
+    pub(super) fn sleep<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        sender: &'p Program<'p>,
+        ms: u32,
+    ) -> Result<CPtr, Refused> {
+        let thread = self.slot_to_wait(vmm, sender);
+        let thread = thread.ok_or_else(|| Refusal::TooManyWaiting { most: self.places() })?;
         let (answer, until) = (Some(Answer::Done {}.encode()), self.after(ms));
         let (whose, turnstile, due) = (sender.number(), u8::MAX, false);
-        thread.held.set(Some(Held { whose, answer, turnstile, due, until }));
-        self.note_deadline(until);
+        self.set_held(thread, Some(Held { whose, answer, turnstile, due, until }));
+        self.last_kept = Some(thread);
         Ok(thread.reply.get())
     }
 
     /// Says that nobody waits for the answer for which [`Outcome::waits`](super::Outcome::waits)
     /// named this slot: there is no right to answer to be kept.
     pub fn nobody_waits(&mut self, slot: CPtr) {
-        let Some(thread) = self.find_thread(|thread| thread.reply.get() == slot) else { return };
+        let is = |thread: &Thread<'p>| thread.reply.get() == slot;
+        let thread = self.last_kept.take().filter(|thread| is(thread));
+        let Some(thread) = thread.or_else(|| self.find_thread(is)) else { return };
         self.wait_no_more(thread);
-        if let Some(held) = thread.held.get().filter(|held| held.until.is_some()) {
-            self.due -= u32::from(held.due);
-            thread.held.set(None);
+        if thread.held.get().is_some_and(|held| held.until.is_some()) {
+            self.set_held(thread, None);
         }
     }
 
@@ -148,11 +147,16 @@ impl<'p> Objects<'p> {
     /// waits for one.
     pub(super) fn validate_time(&self) -> Result<(), Violation> {
         let hold = |rule, holds: bool| holds.then_some(()).ok_or(Violation { rule, at: 0 });
-        let Some(first) = self.first_deadline() else { return Ok(()) };
+        let sleeps = |thread: &Thread<'p>| {
+            let held = thread.held.get().filter(|held| !held.due && !thread.is_ending());
+            held.and_then(|held| held.until)
+        };
+        let asleep = self.threads.iter().filter_map(sleeps).min();
+        let Some(first) = earlier(self.first_deadline(), asleep) else { return Ok(()) };
         hold("what waits for a time has a clock", self.time.is_some())?;
         hold(
             "nothing is due before the first deadline",
-            self.deadline.is_some_and(|it| it <= first),
+            self.next_deadline().is_some_and(|it| it <= first),
         )
     }
 }

@@ -14,6 +14,7 @@ use vmm_client::objects::{Message, Refusal, Request};
 
 use super::answers::{narrow, Answered};
 use super::service::Objects;
+use super::state::place::Queue;
 use super::state::program::Program;
 use super::state::thread::{Thread, Waiting};
 use super::types::{Arrived, OBJECT_BADGE};
@@ -23,7 +24,7 @@ impl<'p> Objects<'p> {
     /// be kept.
     pub(super) fn wait(
         &mut self,
-        thread: &Thread<'p>,
+        thread: &'p Thread<'p>,
         request: Request,
         arrived: &[Arrived],
     ) -> CPtr {
@@ -36,6 +37,8 @@ impl<'p> Objects<'p> {
         self.last_turn += 1;
         let turn = self.last_turn;
         thread.waiting.set(Some(Waiting { request, badges, turn }));
+        self.queues.update(thread);
+        self.last_kept = Some(thread);
         self.waiting += 1;
         thread.reply.get()
     }
@@ -71,8 +74,11 @@ impl<'p> Objects<'p> {
     }
 
     /// Forgets the request that waits by a thread's slot, if one does.
-    pub(super) fn wait_no_more(&mut self, thread: &Thread<'p>) {
-        self.waiting -= u32::from(thread.waiting.take().is_some());
+    pub(super) fn wait_no_more(&mut self, thread: &'p Thread<'p>) {
+        if thread.waiting.take().is_some() {
+            self.waiting -= 1;
+            self.queues.update(thread);
+        }
     }
 
     /// Strikes a badge that ends out of all requests that wait.
@@ -81,7 +87,9 @@ impl<'p> Objects<'p> {
             return;
         }
         let badge = OBJECT_BADGE | badge as usize;
-        for thread in self.threads.iter() {
+        let mut behind = ((Queue::Waiting, 0), (0, 0));
+        while let Some(thread) = self.queues.behind(behind) {
+            behind = (thread.place(), thread.key());
             if let Some(mut waiting) = thread.waiting.get() {
                 let named = waiting.badges.iter_mut().filter(|named| **named == Some(badge));
                 named.for_each(|named| *named = None);
@@ -92,14 +100,8 @@ impl<'p> Objects<'p> {
 
     /// The one that waits since the turn after this, and whose it is.
     fn next_waiting(&self, after: u64) -> Option<(&'p Thread<'p>, &'p Program<'p>, Waiting)> {
-        if self.waiting == 0 {
-            return None;
-        }
-        let all = self.all_threads().filter_map(|thread| {
-            let waiting = thread.waiting.get().filter(|waiting| waiting.turn > after)?;
-            Some((thread, thread.program.get()?, waiting))
-        });
-        all.min_by_key(|(_, _, waiting)| waiting.turn)
+        let thread = self.queues.behind(((Queue::Waiting, after), (u32::MAX, u32::MAX)))?;
+        Some((thread, thread.program.get()?, thread.waiting.get()?))
     }
 
     fn try_again<K: Kernel + Memory<'p>>(

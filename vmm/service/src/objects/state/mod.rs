@@ -17,6 +17,7 @@
 //! | `mapping` | the record of a memory object that is mapped in a space |
 //! | `program` | a program's record |
 //! | `thread` | a thread's record |
+//! | `place`, `queues` | where threads wait, by what lets them go on |
 //! | `supplied` | the record of a page that a pager supplied, and of who waits for one |
 //! | `tables` | all records, found by number and by what they belong to |
 //! | `turn` | what the service did for a program, and when that is a slice |
@@ -28,7 +29,9 @@ pub(crate) mod capability;
 pub(crate) mod charge;
 pub(crate) mod mapping;
 pub(crate) mod object;
+pub(crate) mod place;
 pub(crate) mod program;
+pub(crate) mod queues;
 pub(crate) mod supplied;
 pub(crate) mod tables;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use vmm::{CPtr, ThreadParts};
 use vmm_client::objects::{Amounts, FaultPolicy, Message, Request, State, MAX_CAPABILITIES};
 
 use super::object::Object;
+use super::place::{Noted, Place, Queue};
 use super::program::Program;
 use super::supplied::{PageWait, Phase};
 use crate::objects::types::Fault;
@@ -80,6 +81,10 @@ pub(crate) struct Faulted {
 pub(crate) struct Thread<'p> {
     pub next_free: Cell<Option<&'p Thread<'p>>>,
     by_program: RBTreeLink,
+    by_place: RBTreeLink,
+    by_whose: RBTreeLink,
+    /// Where it is in the queues.
+    pub noted: Noted,
     /// Whose it is.
     pub program: Cell<Option<&'p Program<'p>>>,
     /// Its object; a program's first thread has one if somebody asked for it.
@@ -115,16 +120,40 @@ mod adapters {
     intrusive_adapter!(
         pub(crate) ByProgram<'p> = &'p Thread<'p>: Thread<'p> { by_program => RBTreeLink }
     );
+    intrusive_adapter!(
+        pub(crate) ByPlace<'p> = &'p Thread<'p>: Thread<'p> { by_place => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByWhose<'p> = &'p Thread<'p>: Thread<'p> { by_whose => RBTreeLink }
+    );
 }
 
-pub(crate) use adapters::ByProgram;
+pub(crate) use adapters::{ByPlace, ByProgram, ByWhose};
 
 impl<'a> KeyAdapter<'a> for ByProgram<'_> {
     /// The program's number, and that of its own object; 0 of the first.
     type Key = (u32, u32);
 
     fn get_key(&self, thread: &'a Thread<'_>) -> (u32, u32) {
-        (thread.program_number(), thread.number())
+        thread.key()
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByPlace<'_> {
+    /// The queue, the order in it, and who it is.
+    type Key = (Place, (u32, u32));
+
+    fn get_key(&self, thread: &'a Thread<'_>) -> (Place, (u32, u32)) {
+        (thread.noted.place.get(), thread.key())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByWhose<'_> {
+    /// The number of the program of which its slot keeps something, and who it is.
+    type Key = (u32, (u32, u32));
+
+    fn get_key(&self, thread: &'a Thread<'_>) -> (u32, (u32, u32)) {
+        (thread.noted.whose.get(), thread.key())
     }
 }
 
@@ -137,6 +166,25 @@ impl Thread<'_> {
     /// The number of its object; 0 of a program's first.
     pub fn number(&self) -> u32 {
         self.object.get().filter(|_| !self.is_first()).map_or(0, |object| object.number.get())
+    }
+
+    /// What no other thread has: its program's number and its own.
+    pub fn key(&self) -> (u32, u32) {
+        (self.program_number(), self.number())
+    }
+
+    /// Where its slot is in the queues.
+    pub fn place(&self) -> Place {
+        match (self.held.get(), self.waiting.get()) {
+            (Some(Held { due: true, answer: Some(_), .. }), _) => (Queue::Answers, 0),
+            (Some(Held { due: true, .. }), _) => (Queue::Threads, 0),
+            _ if self.is_ending() => (Queue::None, 0),
+            (Some(Held { until: Some(until), .. }), _) => (Queue::Asleep, until),
+            (Some(Held { turnstile, .. }), _) => (Queue::Turnstile(turnstile), 0),
+            (None, Some(Waiting { turn, .. })) => (Queue::Waiting, turn),
+            (None, None) if self.has_slot() => (Queue::Free, 0),
+            (None, None) => (Queue::None, 0),
+        }
     }
 
     /// What there is to say of it, if it has an object.

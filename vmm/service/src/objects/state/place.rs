@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A thread's place in the queues, as it is noted with its record.
+
+use core::cell::Cell;
+
+/// What the slot of a thread for a right to answer is there for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(crate) enum Queue {
+    /// For nothing: there is none, or what it keeps waits for the end of its thread.
+    #[default]
+    None,
+    /// It can keep a right.
+    Free,
+    /// It keeps one that is to be used now.
+    Answers,
+    /// It keeps none: the thread itself is held, and goes on now.
+    Threads,
+    /// What it keeps waits for this turnstile.
+    Turnstile(u8),
+    /// Whose right it keeps sleeps: the order is the time of its end.
+    Asleep,
+    /// Whose right it keeps waits for memory: the order is its turn.
+    Waiting,
+}
+
+/// A place in a queue.
+pub(crate) type Place = (Queue, u64);
+
+/// What the trees know of a thread: for its record.
+#[derive(Default)]
+pub(crate) struct Noted {
+    pub place: Cell<Place>,
+    /// The number of the program of which its slot keeps something; 0: of none.
+    pub whose: Cell<u32>,
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where threads wait, by what lets them go on: nothing looks through all of them.
+//!
+//! ```text
+//!   a thread's record ── place ──► (queue, order) ──► the tree of places, in which each is once
+//!                    ── whose it keeps something ──► the tree by programs
+//! ```
+//!
+//! A record changes, and then [`Queues::update`] is called: the places in the trees are those that
+//! were noted last.
+
+use intrusive_collections::{Bound, RBTree};
+
+use super::place::{Place, Queue};
+use super::thread::{ByPlace, ByWhose, Thread};
+
+/// The trees.
+pub(crate) struct Queues<'p> {
+    by_place: RBTree<ByPlace<'p>>,
+    by_whose: RBTree<ByWhose<'p>>,
+}
+
+impl<'p> Queues<'p> {
+    pub fn new() -> Queues<'p> {
+        Queues { by_place: RBTree::new(ByPlace::new()), by_whose: RBTree::new(ByWhose::new()) }
+    }
+
+    /// Notes what a thread's record says now.
+    pub fn update(&mut self, thread: &'p Thread<'p>) {
+        let (place, whose) = (thread.place(), thread.held.get().map_or(0, |held| held.whose));
+        if place != thread.noted.place.get() {
+            self.unplace(thread);
+            thread.noted.place.set(place);
+            if place.0 != Queue::None {
+                self.by_place.insert(thread);
+            }
+        }
+        if whose != thread.noted.whose.get() {
+            self.unown(thread);
+            thread.noted.whose.set(whose);
+            if whose != 0 {
+                self.by_whose.insert(thread);
+            }
+        }
+    }
+
+    /// Forgets a thread.
+    pub fn remove(&mut self, thread: &Thread<'p>) {
+        self.unplace(thread);
+        self.unown(thread);
+    }
+
+    fn unplace(&mut self, thread: &Thread<'p>) {
+        // What is noted is what it is found by.
+        let place = thread.noted.place.get();
+        if place.0 != Queue::None {
+            self.by_place.find_mut(&(place, thread.key())).remove();
+        }
+        thread.noted.place.set(Place::default());
+    }
+
+    fn unown(&mut self, thread: &Thread<'p>) {
+        let whose = thread.noted.whose.get();
+        if whose != 0 {
+            self.by_whose.find_mut(&(whose, thread.key())).remove();
+        }
+        thread.noted.whose.set(0);
+    }
+
+    /// How many are in one.
+    pub fn count(&self) -> usize {
+        self.by_place.iter().count()
+    }
+
+    /// The first of a queue.
+    pub fn first(&self, queue: Queue) -> Option<&'p Thread<'p>> {
+        self.behind(((queue, 0), (0, 0)))
+    }
+
+    /// The one of the same queue that comes behind this place.
+    pub fn behind(&self, key: (Place, (u32, u32))) -> Option<&'p Thread<'p>> {
+        let found = self.by_place.lower_bound(Bound::Excluded(&key)).clone_pointer();
+        found.filter(|thread| thread.noted.place.get().0 == key.0 .0)
+    }
+
+    /// The next thread, behind this one, whose slot keeps something of a program.
+    pub fn next_of(&self, whose: u32, behind: (u32, u32)) -> Option<&'p Thread<'p>> {
+        let found = self.by_whose.lower_bound(Bound::Excluded(&(whose, behind))).clone_pointer();
+        found.filter(|thread| thread.noted.whose.get() == whose)
+    }
+}
