@@ -126,7 +126,7 @@ impl<'p> Objects<'p> {
     pub(super) fn resume_alone<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
-        thread: &Thread<'p>,
+        thread: &'p Thread<'p>,
         state: State,
     ) -> vmm::Result<bool> {
         let Some(program) = thread.program.get() else { return Ok(false) };

@@ -62,7 +62,7 @@ impl<'p> Objects<'p> {
         if self.bring_supplied(vmm, mapping, page, write)? {
             // What was refused before has come since.
             let thread = self.current_thread.filter(|thread| thread.was_refused());
-            thread.into_iter().for_each(|thread| thread.paging.set(None));
+            thread.into_iter().for_each(|thread| self.waits.set(thread, None));
             return Ok(Touched::Done);
         }
         // What is written to is a private mapping's own: its pager supplies what is read.
@@ -119,7 +119,7 @@ impl<'p> Objects<'p> {
         };
         match thread.paging.get() {
             Some(PageWait { phase: Phase::WasRefused { late }, memory, page: refused, .. }) => {
-                thread.paging.set(None);
+                self.waits.set(thread, None);
                 if (memory, refused) == (number, page) {
                     self.late = late;
                     return Touched::Fault;
@@ -140,9 +140,8 @@ impl<'p> Objects<'p> {
         let (token, turn) = (mapping.token.get(), self.last_turn);
         let phase = Phase::Waits { told: false };
         let until = thread.program.get().and_then(|program| self.limit_of(program));
-        self.note_deadline(until);
         let wait = PageWait { memory: number, page, token, asked, write, turn, until, phase };
-        thread.paging.set(Some(wait));
+        self.waits.set(thread, Some(wait));
         memory.set_paged(|paged| Paged { waiting: paged.waiting + 1, ..paged });
         self.set_pager_due(memory, true);
         Touched::Waits(tcb)
@@ -156,15 +155,11 @@ impl<'p> Objects<'p> {
         self.tell_of(memory, paged.due, due);
     }
 
-    /// Lets those go on who wait as `which` says.
-    pub(super) fn wake(&mut self, phase: Phase, which: impl Fn(&PageWait) -> bool) {
-        for thread in self.threads.iter() {
-            let wait = thread.paging.get().filter(|wait| wait.waits() && which(wait));
-            if let Some(wait) = wait {
-                self.no_longer_waits(&wait);
-                thread.paging.set(Some(PageWait { phase, ..wait }));
-                self.going_on += 1;
-            }
+    /// Lets one go on that waits.
+    pub(super) fn wake(&mut self, thread: &'p Thread<'p>, phase: Phase) {
+        if let Some(wait) = thread.paging.get().filter(PageWait::waits) {
+            self.no_longer_waits(&wait);
+            self.waits.set(thread, Some(PageWait { phase, ..wait }));
         }
     }
 
@@ -186,13 +181,14 @@ impl<'p> Objects<'p> {
             return;
         }
         let number = memory.number.get();
-        while let Some(wait) = self.find_wait(|wait| (wait.memory, wait.page) == (number, page)) {
+        while let Some(thread) = self.waits.for_page(number, page, 0) {
+            let Some(wait) = thread.paging.get() else { return };
             if let Some(mapping) = self.tables.mapping(wait.token, wait.asked) {
                 let page = page - mapping.first.get();
                 // What is refused here is tried again when they touch it.
                 let _ = self.bring_supplied(vmm, mapping, page, wait.write);
             }
-            self.wake(Phase::GoesOn, |other| other.turn == wait.turn);
+            self.wake(thread, Phase::GoesOn);
         }
     }
 
@@ -200,83 +196,70 @@ impl<'p> Objects<'p> {
     pub(super) fn page_is_refused(&mut self, memory: &Object<'p>, page: u32) {
         let number = memory.number.get();
         let refused = Phase::IsRefused { late: false };
-        self.wake(refused, |wait| (wait.memory, wait.page) == (number, page));
+        while let Some(thread) = self.waits.for_page(number, page, 0) {
+            self.wake(thread, refused);
+        }
     }
 
     /// A mapping is gone: who waits for one of its pages touches what there is now.
     pub(super) fn end_waits_at(&mut self, memory: &Object<'p>, mapping: &Mapping<'p>) {
         if memory.paged.get().is_some_and(|paged| paged.waiting != 0) {
             let (token, asked) = (mapping.token.get(), mapping.base.get()..mapping.base_behind());
-            self.wake(Phase::GoesOn, |wait| wait.token == token && asked.contains(&wait.asked));
+            while let Some(thread) = self.waits.at(token, &asked) {
+                self.wake(thread, Phase::GoesOn);
+            }
         }
     }
 
     /// A thread ends: it waits for nothing.
-    pub(super) fn end_wait_of(&mut self, thread: &Thread<'p>) {
-        if let Some(wait) = thread.paging.take() {
-            if wait.waits() {
-                self.no_longer_waits(&wait);
-            }
-            self.going_on -= u32::from(wait.is_due());
+    pub(super) fn end_wait_of(&mut self, thread: &'p Thread<'p>) {
+        if let Some(wait) = thread.paging.get().filter(PageWait::waits) {
+            self.no_longer_waits(&wait);
         }
+        self.waits.set(thread, None);
     }
 
     /// The thread control block of the next thread that goes on, of those that waited for pages.
     pub(super) fn next_going_on(&mut self) -> Option<CPtr> {
-        if self.going_on == 0 {
-            return None;
-        }
-        let due = |thread: &Thread<'p>| thread.paging.get().is_some_and(|it| it.is_due());
-        let thread = self.find_thread(due)?;
-        let wait = thread.paging.take()?;
-        self.going_on -= 1;
-        if let Phase::IsRefused { late } = wait.phase {
-            thread.paging.set(Some(PageWait { phase: Phase::WasRefused { late }, ..wait }));
-        }
+        let thread = self.waits.going_on()?;
+        let wait = thread.paging.get().and_then(|wait| match wait.phase {
+            Phase::IsRefused { late } => {
+                Some(PageWait { phase: Phase::WasRefused { late }, ..wait })
+            }
+            _ => None,
+        });
+        self.waits.set(thread, wait);
         thread.tcb()
-    }
-
-    /// The longest wait of those who wait as `which` says.
-    fn find_wait(&self, which: impl Fn(&PageWait) -> bool) -> Option<PageWait> {
-        let all = self.threads.iter().filter_map(|thread| thread.paging.get());
-        all.filter(|wait| wait.waits() && which(wait)).min_by_key(|wait| wait.turn)
     }
 
     /// The page of a memory object that was waited for longest of those its pager was not told of,
     /// and whether it is to be written. The pager is told of it from now on.
-    pub(super) fn next_wanted(&self, memory: &Object<'p>) -> Option<(u32, bool)> {
-        if memory.paged.get().is_none_or(|paged| paged.waiting == 0) {
-            return None;
-        }
+    pub(super) fn next_wanted(&mut self, memory: &Object<'p>) -> Option<(u32, bool)> {
         let number = memory.number.get();
-        let untold = Phase::Waits { told: false };
-        let wanted = self.find_wait(|wait| wait.memory == number && wait.phase == untold)?;
-        let same = |wait: &PageWait| (wait.memory, wait.page) == (number, wanted.page);
-        let mut write = false;
-        for thread in self.threads.iter() {
-            if let Some(wait) = thread.paging.get().filter(|wait| wait.waits() && same(wait)) {
-                write |= wait.write;
-                let phase = Phase::Waits { told: true };
-                thread.paging.set(Some(PageWait { phase, ..wait }));
-            }
+        let page = self.waits.untold(number)?.paging.get()?.page;
+        let (mut write, mut behind) = (false, 0);
+        while let Some(thread) = self.waits.for_page(number, page, behind) {
+            let Some(wait) = thread.paging.get() else { break };
+            (write, behind) = (write | wait.write, wait.turn);
+            let phase = Phase::Waits { told: true };
+            self.waits.set(thread, Some(PageWait { phase, ..wait }));
         }
-        Some((wanted.page, write))
+        Some((page, write))
     }
 
     /// Forgets what the pager of a memory object was told.
-    pub(super) fn tell_again(&self, memory: &Object<'p>) {
-        let number = memory.number.get();
-        for thread in self.threads.iter() {
-            let wait = thread.paging.get();
-            if let Some(wait) = wait.filter(|wait| wait.memory == number && wait.waits()) {
-                let phase = Phase::Waits { told: false };
-                thread.paging.set(Some(PageWait { phase, ..wait }));
-            }
+    pub(super) fn tell_again(&mut self, memory: &Object<'p>) {
+        let (number, mut behind) = (memory.number.get(), (0, 0));
+        while let Some(thread) = self.waits.of_memory(number, behind) {
+            let Some(wait) = thread.paging.get() else { break };
+            behind = (wait.page, wait.turn);
+            let phase = Phase::Waits { told: false };
+            self.waits.set(thread, Some(PageWait { phase, ..wait }));
         }
     }
 
     /// I37: what is waited for are pages of mappings of paged memory that is not to be gone; each
-    /// memory object counts those who wait for it, and as many go on as is counted. What is
+    /// memory object counts those who wait for it, and who waits is found by what ends that. What is
     /// recorded of pages is of those that are there, and there are no more than can be.
     pub(super) fn validate_paged<K: Kernel + Memory<'p>>(
         &self,
@@ -294,8 +277,12 @@ impl<'p> Objects<'p> {
             let same = mapping.is_some_and(|memory| memory.number.get() == wait.memory);
             hold("a page that is waited for is of a mapping", wait.token, same)?;
         }
-        let due = waits().filter(PageWait::is_due).count();
-        hold("those who go on are counted", self.going_on, due == self.going_on as usize)?;
+        let count = |is: fn(&PageWait) -> bool| waits().filter(is).count();
+        let waiting = count(PageWait::waits);
+        let late = count(|wait| wait.deadline().is_some());
+        let order = count(|wait| wait.order().is_some());
+        let same = self.waits.counts() == [waiting, waiting, late, order];
+        hold("who waits for a page is found", 0, same)?;
         for object in self.tables.objects.iter() {
             let number = object.number.get();
             let pages = || self.tables.supplied.iter().filter(|it| it.memory.get() == number);

@@ -85,7 +85,7 @@ impl<'p> Objects<'p> {
     }
 
     /// What a pager is told.
-    fn wanted(&self, memory: &Object<'p>, done: u32) -> Answer {
+    fn wanted(&mut self, memory: &Object<'p>, done: u32) -> Answer {
         let wanted = self.next_wanted(memory);
         let (page, write) = wanted.unwrap_or_default();
         Answer::Wanted { done, waits: wanted.is_some(), page, write }

@@ -14,6 +14,7 @@ use super::state::queues::Queues;
 use super::state::tables::Tables;
 use super::state::thread::{ByProgram, Thread};
 use super::state::turn::{Shares, Turn};
+use super::state::waits::Waits;
 use super::types::{Act, ProgramId, Turnstile, OBJECT_BADGE, OWN_BADGES};
 
 /// The most badges: those below the bit that tells them from badges of faults, but for a few of the
@@ -80,15 +81,14 @@ pub struct Objects<'p> {
     /// and how much that is.
     pub(super) telling: Option<&'p Object<'p>>,
     pub(super) notices: u32,
-    /// How many threads go on now that waited for pages, and how many that were suspended.
-    pub(super) going_on: u32,
+    /// Who waits for a page.
+    pub(super) waits: Waits<'p>,
+    /// How many threads go on now that were suspended.
     pub(super) resumed: u32,
     /// Whether the fault that is served is that of a page which came too late.
     pub(super) late: bool,
-    /// The time, in milliseconds, if there is a clock; and one before which nobody has waited for a
-    /// page for too long.
+    /// The time, in milliseconds, if there is a clock.
     pub(super) time: Option<u64>,
-    pub(super) deadline: Option<u64>,
 }
 
 impl<'p> Objects<'p> {
@@ -149,11 +149,10 @@ impl<'p> Objects<'p> {
             act: None,
             telling: None,
             notices: 0,
-            going_on: 0,
+            waits: Waits::new(),
             resumed: 0,
             late: false,
             time: None,
-            deadline: None,
         })
     }
 

@@ -14,7 +14,7 @@ use intrusive_collections::Bound;
 use vmm::{CPtr, Kernel, KernelError, Memory, Rights as CapRights, Violation, Vmm};
 
 use super::service::Objects;
-use super::state::place::Queue;
+use super::state::place::{Course, Queue};
 use super::state::program::Program;
 use super::state::thread::{Held, Thread};
 
@@ -116,17 +116,19 @@ impl<'p> Objects<'p> {
 
     /// I36: each thread is where its record says, and once.
     pub(super) fn validate_queues(&self) -> Result<(), Violation> {
-        let mut placed = 0;
+        let (mut placed, mut in_course) = (0, 0);
         for thread in self.all_threads() {
             let at = thread.program_number() as usize;
             let (place, whose) = (thread.noted.place.get(), thread.noted.whose.get());
             placed += usize::from(place.0 != Queue::None);
+            let course = thread.noted.course.get();
+            in_course += usize::from(course != Course::None);
             let same = whose == thread.held.get().map_or(0, |held| held.whose);
-            if place != thread.place() || !same {
+            if place != thread.place() || !same || course != thread.course() {
                 return Err(Violation { rule: "a thread is where its record says", at });
             }
         }
-        match self.queues.count() == placed {
+        match self.queues.counts() == [placed, in_course] {
             true => Ok(()),
             false => Err(Violation { rule: "nobody else is in a queue", at: placed }),
         }

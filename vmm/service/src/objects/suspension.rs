@@ -18,6 +18,7 @@ use vmm_client::objects::{Answer, Refusal, State};
 use super::answers::{refuse, Answered};
 use super::service::Objects;
 use super::state::object::Object;
+use super::state::place::Course;
 use super::state::program::Program;
 use super::state::thread::{Stop, Thread};
 
@@ -113,20 +114,21 @@ impl<'p> Objects<'p> {
     pub(super) fn goes_on<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
-        thread: &Thread<'p>,
+        thread: &'p Thread<'p>,
     ) {
         if let Some(id) = thread.parts.get().and_then(|parts| parts.id()) {
             // The same fault is one more, if it comes again.
             vmm.expect_fault_again(id);
         }
         self.resumed += u32::from(thread.stop.replace(Stop::GoesOn) != Stop::GoesOn);
+        self.queues.update(thread);
     }
 
     /// Gives a thread the space in which nothing is mapped.
     pub(super) fn move_to_empty<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
-        thread: &Thread<'p>,
+        thread: &'p Thread<'p>,
     ) -> vmm::Result {
         self.move_thread(vmm, thread, self.empty)?;
         let stays = thread.stop.get() == Stop::GoesOn;
@@ -140,7 +142,7 @@ impl<'p> Objects<'p> {
     pub(super) fn begin_suspended<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
-        (program, thread): (&Program<'p>, &Thread<'p>),
+        (program, thread): (&Program<'p>, &'p Thread<'p>),
     ) -> vmm::Result {
         match program.resumes_to.get() {
             Some(_) => self.move_to_empty(vmm, thread),
@@ -162,18 +164,16 @@ impl<'p> Objects<'p> {
     /// The thread control block of the next thread that goes on, of those whose programs were
     /// suspended.
     pub(super) fn next_resumed(&mut self) -> Option<CPtr> {
-        if self.resumed == 0 {
-            return None;
-        }
-        let thread = self.find_thread(|thread| thread.stop.get() == Stop::GoesOn)?;
+        let thread = self.queues.in_course(Course::GoesOn)?;
         self.stays(thread);
         thread.tcb()
     }
 
     /// A thread is not to go on any more, or does so.
-    pub(super) fn stays(&mut self, thread: &Thread<'p>) {
+    pub(super) fn stays(&mut self, thread: &'p Thread<'p>) {
         if thread.stop.get() == Stop::GoesOn {
             thread.stop.set(Stop::None);
+            self.queues.update(thread);
             self.resumed -= 1;
         }
     }

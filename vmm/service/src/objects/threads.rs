@@ -21,6 +21,7 @@ use super::children::{charge_space, parts, refund_space, refused, thread_cost};
 use super::programs::{NewThread, FAULT_SLOTS, MAX_TLS_INIT};
 use super::service::Objects;
 use super::state::object::{Object, Report, What};
+use super::state::place::Course;
 use super::state::program::Program;
 use super::state::thread::{Stop, Thread};
 use super::types::{Act, ProgramId};
@@ -143,6 +144,7 @@ impl<'p> Objects<'p> {
     /// Takes the record of a thread out of what leads to it.
     pub(super) fn remove_thread(&mut self, thread: &'p Thread<'p>) {
         self.queues.remove(thread);
+        self.waits.remove(thread);
         for last in [&mut self.last_held, &mut self.last_kept] {
             if last.is_some_and(|last| core::ptr::eq(last, thread)) {
                 *last = None;
@@ -243,7 +245,7 @@ impl<'p> Objects<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
     ) -> vmm::Result {
-        match self.find_thread(|thread| thread.ends.get()) {
+        match self.queues.in_course(Course::Ends) {
             Some(thread) => self.end_thread_step(vmm, thread).map(|_| ()),
             None => Ok(()),
         }

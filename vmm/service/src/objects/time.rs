@@ -6,8 +6,7 @@
 //!                    ◄── next_deadline └► who has waited for a page for too long has a fault
 //! ```
 //!
-//! Without a clock both are refused. What is due is looked for among all threads, no more often
-//! than something is.
+//! Without a clock both are refused. Who is due first is found by the time.
 
 use vmm::{CPtr, Kernel, Memory, Violation, Vmm};
 use vmm_client::objects::{Answer, Refusal};
@@ -34,18 +33,15 @@ impl<'p> Objects<'p> {
             let Some(held) = thread.held.get().filter(|held| is_due(held.until)) else { break };
             self.set_held(thread, Some(Held { due: true, ..held }));
         }
-        if self.deadline.is_none_or(|deadline| deadline > now) {
-            return;
+        while let Some((thread, _)) = self.waits.next_late().filter(|(_, until)| *until <= now) {
+            self.wake(thread, Phase::IsRefused { late: true });
         }
-        self.wake(Phase::IsRefused { late: true }, |wait| is_due(wait.until));
-        self.deadline = self.first_deadline();
     }
 
     /// Says that there is no clock any more: who sleeps is refused, and who waits for a page waits
     /// for as long as it takes.
     pub fn stop_time(&mut self) {
         self.time = None;
-        self.deadline = None;
         // What the slot of one that ends keeps is given at its end.
         while let Some(thread) = self.queues.first(Queue::Asleep) {
             let answer = Some(Refusal::NoClock {}.encode());
@@ -53,9 +49,9 @@ impl<'p> Objects<'p> {
             let held = held.map(|held| Held { due: true, answer, until: None, ..held });
             self.set_held(thread, held);
         }
-        for thread in self.threads.iter() {
+        while let Some((thread, _)) = self.waits.next_late() {
             let wait = thread.paging.get();
-            thread.paging.set(wait.map(|wait| PageWait { until: None, ..wait }));
+            self.waits.set(thread, wait.map(|wait| PageWait { until: None, ..wait }));
         }
     }
 
@@ -63,7 +59,8 @@ impl<'p> Objects<'p> {
     /// for that. It may be that nothing is due then.
     pub fn next_deadline(&self) -> Option<u64> {
         let asleep = self.queues.first(Queue::Asleep).and_then(|thread| thread.held.get());
-        earlier(self.deadline, asleep.and_then(|held| held.until))
+        let late = self.waits.next_late().map(|(_, until)| until);
+        earlier(late, asleep.and_then(|held| held.until))
     }
 
     /// The time, if there is a clock.
@@ -84,17 +81,6 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// Notes that something is due then.
-    pub(super) fn note_deadline(&mut self, until: Option<u64>) {
-        self.deadline = earlier(self.deadline, until);
-    }
-
-    /// The first time at which somebody has waited for a page for too long.
-    fn first_deadline(&self) -> Option<u64> {
-        let waits = self.threads.iter().filter_map(|thread| thread.paging.get());
-        waits.filter(PageWait::waits).filter_map(|wait| wait.until).min()
-    }
-
     /// Serves [`vmm_client::objects::Request::LimitWaits`].
     pub(super) fn limit_waits(&mut self, object: &'p Object<'p>, ms: u32) -> Answered {
         let program = self.alive(object)?;
@@ -103,14 +89,13 @@ impl<'p> Objects<'p> {
         }
         program.patience.set(ms);
         let until = self.limit_of(program);
-        let mut deadline = self.deadline;
-        for thread in self.threads_of(program) {
+        let mut next = self.first_thread(program);
+        while let Some(thread) = next {
+            next = self.thread_behind(thread);
             if let Some(wait) = thread.paging.get().filter(PageWait::waits) {
-                thread.paging.set(Some(PageWait { until, ..wait }));
-                deadline = earlier(deadline, until);
+                self.waits.set(thread, Some(PageWait { until, ..wait }));
             }
         }
-        self.deadline = deadline;
         Ok(Answer::Done {})
     }
 
@@ -152,7 +137,9 @@ impl<'p> Objects<'p> {
             held.and_then(|held| held.until)
         };
         let asleep = self.threads.iter().filter_map(sleeps).min();
-        let Some(first) = earlier(self.first_deadline(), asleep) else { return Ok(()) };
+        let waits = self.threads.iter().filter_map(|thread| thread.paging.get());
+        let late = waits.filter_map(|wait| wait.deadline()).min();
+        let Some(first) = earlier(late, asleep) else { return Ok(()) };
         hold("what waits for a time has a clock", self.time.is_some())?;
         hold(
             "nothing is due before the first deadline",

@@ -18,6 +18,7 @@
 //! | `program` | a program's record |
 //! | `thread` | a thread's record |
 //! | `place`, `queues` | where threads wait, by what lets them go on |
+//! | `waits` | who waits for a page, by what ends that |
 //! | `supplied` | the record of a page that a pager supplied, and of who waits for one |
 //! | `tables` | all records, found by number and by what they belong to |
 //! | `turn` | what the service did for a program, and when that is a slice |
@@ -39,3 +40,4 @@ mod tests;
 pub(crate) mod thread;
 pub(crate) mod turn;
 pub(crate) mod validate;
+pub(crate) mod waits;

@@ -26,10 +26,23 @@ pub(crate) enum Queue {
 /// A place in a queue.
 pub(crate) type Place = (Queue, u64);
 
+/// What a thread is in the course of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(crate) enum Course {
+    /// Of nothing.
+    #[default]
+    None,
+    /// It goes on that was suspended.
+    GoesOn,
+    /// It is being taken apart alone.
+    Ends,
+}
+
 /// What the trees know of a thread: for its record.
 #[derive(Default)]
 pub(crate) struct Noted {
     pub place: Cell<Place>,
     /// The number of the program of which its slot keeps something; 0: of none.
     pub whose: Cell<u32>,
+    pub course: Cell<Course>,
 }

@@ -11,18 +11,23 @@
 
 use intrusive_collections::{Bound, RBTree};
 
-use super::place::{Place, Queue};
-use super::thread::{ByPlace, ByWhose, Thread};
+use super::place::{Course, Place, Queue};
+use super::thread::{ByCourse, ByPlace, ByWhose, Thread};
 
 /// The trees.
 pub(crate) struct Queues<'p> {
     by_place: RBTree<ByPlace<'p>>,
     by_whose: RBTree<ByWhose<'p>>,
+    by_course: RBTree<ByCourse<'p>>,
 }
 
 impl<'p> Queues<'p> {
     pub fn new() -> Queues<'p> {
-        Queues { by_place: RBTree::new(ByPlace::new()), by_whose: RBTree::new(ByWhose::new()) }
+        Queues {
+            by_place: RBTree::new(ByPlace::new()),
+            by_whose: RBTree::new(ByWhose::new()),
+            by_course: RBTree::new(ByCourse::new()),
+        }
     }
 
     /// Notes what a thread's record says now.
@@ -42,12 +47,21 @@ impl<'p> Queues<'p> {
                 self.by_whose.insert(thread);
             }
         }
+        let course = thread.course();
+        if course != thread.noted.course.get() {
+            self.uncourse(thread);
+            thread.noted.course.set(course);
+            if course != Course::None {
+                self.by_course.insert(thread);
+            }
+        }
     }
 
     /// Forgets a thread.
     pub fn remove(&mut self, thread: &Thread<'p>) {
         self.unplace(thread);
         self.unown(thread);
+        self.uncourse(thread);
     }
 
     fn unplace(&mut self, thread: &Thread<'p>) {
@@ -67,9 +81,23 @@ impl<'p> Queues<'p> {
         thread.noted.whose.set(0);
     }
 
-    /// How many are in one.
-    pub fn count(&self) -> usize {
-        self.by_place.iter().count()
+    fn uncourse(&mut self, thread: &Thread<'p>) {
+        let course = thread.noted.course.get();
+        if course != Course::None {
+            self.by_course.find_mut(&(course, thread.key())).remove();
+        }
+        thread.noted.course.set(Course::None);
+    }
+
+    /// How many are in one, and in the course of something.
+    pub fn counts(&self) -> [usize; 2] {
+        [self.by_place.iter().count(), self.by_course.iter().count()]
+    }
+
+    /// The first that is in the course of this.
+    pub fn in_course(&self, course: Course) -> Option<&'p Thread<'p>> {
+        let found = self.by_course.lower_bound(Bound::Included(&(course, (0, 0)))).clone_pointer();
+        found.filter(|thread| thread.noted.course.get() == course)
     }
 
     /// The first of a queue.

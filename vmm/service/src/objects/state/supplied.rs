@@ -91,14 +91,42 @@ pub(crate) struct PageWait {
     pub phase: Phase,
 }
 
+/// What a thread is looked for as, in the order in which they came.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Order {
+    /// One that waits for a page of this memory object, of which its pager was not told.
+    Untold(u32),
+    /// One that goes on now.
+    GoesOn,
+}
+
 impl PageWait {
+    /// When it has waited for too long.
+    pub fn deadline(&self) -> Option<u64> {
+        self.until.filter(|_| self.waits())
+    }
+
+    /// What it is looked for as, if it is.
+    pub fn order(&self) -> Option<Order> {
+        match self.phase {
+            Phase::Waits { told: false } => Some(Order::Untold(self.memory)),
+            Phase::GoesOn | Phase::IsRefused { .. } => Some(Order::GoesOn),
+            Phase::Waits { told: true } | Phase::WasRefused { .. } => None,
+        }
+    }
+
+    /// By what one is found that waits for a page.
+    pub fn by_page(&self) -> (u32, u32, u64) {
+        (self.memory, self.page, self.turn)
+    }
+
+    /// By what one is found that waits for a page of a mapping.
+    pub fn by_mapping(&self) -> (u32, u32, u64) {
+        (self.token, self.asked, self.turn)
+    }
+
     /// Whether the thread is suspended, and nothing has let it go on.
     pub fn waits(&self) -> bool {
         matches!(self.phase, Phase::Waits { .. })
-    }
-
-    /// Whether the thread goes on now.
-    pub fn is_due(&self) -> bool {
-        matches!(self.phase, Phase::GoesOn | Phase::IsRefused { .. })
     }
 }

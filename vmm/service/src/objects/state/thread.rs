@@ -8,9 +8,9 @@ use vmm::{CPtr, ThreadParts};
 use vmm_client::objects::{Amounts, FaultPolicy, Message, Request, State, MAX_CAPABILITIES};
 
 use super::object::Object;
-use super::place::{Noted, Place, Queue};
+use super::place::{Course, Noted, Place, Queue};
 use super::program::Program;
-use super::supplied::{PageWait, Phase};
+use super::supplied::{Order, PageWait, Phase};
 use crate::objects::types::Fault;
 
 /// The slot in the root of a program's CSpace for the faults of its first thread.
@@ -83,6 +83,11 @@ pub(crate) struct Thread<'p> {
     by_program: RBTreeLink,
     by_place: RBTreeLink,
     by_whose: RBTreeLink,
+    by_course: RBTreeLink,
+    by_page: RBTreeLink,
+    by_mapping: RBTreeLink,
+    by_deadline: RBTreeLink,
+    by_order: RBTreeLink,
     /// Where it is in the queues.
     pub noted: Noted,
     /// Whose it is.
@@ -99,7 +104,7 @@ pub(crate) struct Thread<'p> {
     pub reply: Cell<CPtr>,
     pub waiting: Cell<Option<Waiting>>,
     pub held: Cell<Option<Held>>,
-    /// The page that it waits for.
+    /// The page that it waits for; set by `Waits::set` alone.
     pub paging: Cell<Option<PageWait>>,
     /// Its fault, until its program is let go on from that.
     pub faulted: Cell<Option<Faulted>>,
@@ -126,9 +131,26 @@ mod adapters {
     intrusive_adapter!(
         pub(crate) ByWhose<'p> = &'p Thread<'p>: Thread<'p> { by_whose => RBTreeLink }
     );
+    intrusive_adapter!(
+        pub(crate) ByCourse<'p> = &'p Thread<'p>: Thread<'p> { by_course => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByPage<'p> = &'p Thread<'p>: Thread<'p> { by_page => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByMapping<'p> = &'p Thread<'p>: Thread<'p> { by_mapping => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByDeadline<'p> = &'p Thread<'p>: Thread<'p> { by_deadline => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByOrder<'p> = &'p Thread<'p>: Thread<'p> { by_order => RBTreeLink }
+    );
 }
 
-pub(crate) use adapters::{ByPlace, ByProgram, ByWhose};
+pub(crate) use adapters::{
+    ByCourse, ByDeadline, ByMapping, ByOrder, ByPage, ByPlace, ByProgram, ByWhose,
+};
 
 impl<'a> KeyAdapter<'a> for ByProgram<'_> {
     /// The program's number, and that of its own object; 0 of the first.
@@ -154,6 +176,53 @@ impl<'a> KeyAdapter<'a> for ByWhose<'_> {
 
     fn get_key(&self, thread: &'a Thread<'_>) -> (u32, (u32, u32)) {
         (thread.noted.whose.get(), thread.key())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByCourse<'_> {
+    /// What it is in the course of, and who it is.
+    type Key = (Course, (u32, u32));
+
+    fn get_key(&self, thread: &'a Thread<'_>) -> (Course, (u32, u32)) {
+        (thread.noted.course.get(), thread.key())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByPage<'_> {
+    /// The memory object and the page that it waits for, and its turn.
+    type Key = (u32, u32, u64);
+
+    fn get_key(&self, thread: &'a Thread<'_>) -> (u32, u32, u64) {
+        thread.paging.get().map_or((0, 0, 0), |wait| wait.by_page())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByMapping<'_> {
+    /// The token of the mapping and the number of the page, and its turn.
+    type Key = (u32, u32, u64);
+
+    fn get_key(&self, thread: &'a Thread<'_>) -> (u32, u32, u64) {
+        thread.paging.get().map_or((0, 0, 0), |wait| wait.by_mapping())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByDeadline<'_> {
+    /// When it has waited for too long, and its turn.
+    type Key = (u64, u64);
+
+    fn get_key(&self, thread: &'a Thread<'_>) -> (u64, u64) {
+        let wait = thread.paging.get();
+        wait.map_or((0, 0), |wait| (wait.until.unwrap_or(u64::MAX), wait.turn))
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByOrder<'_> {
+    /// What it is looked for as, and its turn.
+    type Key = (Order, u64);
+
+    fn get_key(&self, thread: &'a Thread<'_>) -> (Order, u64) {
+        let wait = thread.paging.get().and_then(|wait| Some((wait.order()?, wait.turn)));
+        wait.unwrap_or((Order::GoesOn, 0))
     }
 }
 
@@ -184,6 +253,15 @@ impl Thread<'_> {
             (None, Some(Waiting { turn, .. })) => (Queue::Waiting, turn),
             (None, None) if self.has_slot() => (Queue::Free, 0),
             (None, None) => (Queue::None, 0),
+        }
+    }
+
+    /// What it is in the course of.
+    pub fn course(&self) -> Course {
+        match (self.ends.get(), self.stop.get()) {
+            (true, _) => Course::Ends,
+            (false, Stop::GoesOn) => Course::GoesOn,
+            _ => Course::None,
         }
     }
 
