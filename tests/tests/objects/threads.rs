@@ -22,7 +22,7 @@ pub fn thread(slot: u32) -> Request {
 
 /// A program that runs.
 pub fn one() -> (World, Program) {
-    let (world, program) = World::one();
+    let (mut world, program) = World::one();
     world.objects.note_started(&program.start, PRIORITY);
     (world, program)
 }

@@ -124,7 +124,6 @@ impl<'p> Objects<'p> {
         }
         self.strike_out(node.badge.get());
         let payer = node.payer.get();
-        self.unwanted -= u32::from(node.unwanted.get());
         let object = node.object.get();
         self.tables.remove_capability(node);
         if let Some(payer) = payer {
@@ -152,7 +151,7 @@ impl<'p> Objects<'p> {
 
     /// Leaves the end of a capability to [`Objects::reap_step`]. It names nothing from now on.
     pub(super) fn leave(&mut self, node: &'p Capability<'p>) {
-        self.unwanted += u32::from(!node.unwanted.replace(true));
+        self.tables.leave(node);
     }
 
     /// Ends a capability that nobody was to have, if there is one.
@@ -160,9 +159,7 @@ impl<'p> Objects<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
     ) -> vmm::Result {
-        let mut all = self.tables.capabilities.iter();
-        let badge = all.find(|node| node.unwanted.get()).map(|node| node.badge.get());
-        match badge.and_then(|badge| self.tables.capability(badge)) {
+        match self.tables.unwanted.front().clone_pointer() {
             Some(node) => self.end_capability_step(vmm, node).map(|_| ()),
             None => Ok(()),
         }

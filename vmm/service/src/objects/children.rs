@@ -194,6 +194,7 @@ impl<'p> Objects<'p> {
         };
         thread.charge.set(cost);
         let argument = first.argument;
+        self.last_acted = Some(thread);
         self.act = Some(Act::Start { program: ProgramId(id), start, argument, priority });
         Ok(Answer::Done {})
     }
@@ -373,7 +374,7 @@ impl<'p> Objects<'p> {
             (What::Space(space), _) => self.programs_by_space.find(&Some(space)).clone_pointer(),
             (_, Some(program)) => self.programs.find(&program.number.get()).clone_pointer(),
             // Of a program that no other asked for.
-            _ => self.find_program(|it| it.account.get().is_some_and(|own| own.is(object))),
+            _ => self.found_programs.with_account(object),
         };
         let Some(program) = program else { return Ok(()) };
         self.begin_end(program, State::Killed, 0);

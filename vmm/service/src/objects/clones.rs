@@ -19,9 +19,9 @@ use super::answers::{narrow, refuse, refuse_slot, Answered, Refused};
 use super::capabilities::{slot_path, Place};
 use super::memory::{check_unlocated, cost, in_store};
 use super::service::{clearing, Objects};
+use super::state::counts::{add, sub};
 use super::state::object::{Object, What};
 use super::state::program::{Cloning, Program};
-use super::state::tables::{add, sub};
 
 impl<'p> Objects<'p> {
     /// Serves [`vmm_client::objects::Request::Clone`].
@@ -109,7 +109,7 @@ impl<'p> Objects<'p> {
         let cloning = Cloning { clone, source: memory, slot, done: 0 };
         clone.cloner.set(Some(number));
         add(&memory.clones, 1);
-        program.cloning.set(Some(cloning));
+        self.found_programs.set_cloning(program, Some(cloning));
         Ok(cloning)
     }
 
@@ -136,7 +136,8 @@ impl<'p> Objects<'p> {
             let passed = passed.map_err(|error| refuse_page(error, from))?;
             add(&clone.committed, narrow(mapped(vmm)? - before));
             let done = done.saturating_add(narrow(passed));
-            place.program.cloning.set(Some(Cloning { done, ..cloning }));
+            let cloning = Some(Cloning { done, ..cloning });
+            self.found_programs.set_cloning(place.program, cloning);
             if done < pages {
                 return Ok(Answer::More {});
             }
@@ -147,15 +148,16 @@ impl<'p> Objects<'p> {
     }
 
     /// A program's clone that is being made is one no more. Returns it, if there was one.
-    fn remove_cloning(&mut self, program: &Program<'p>) -> Option<&'p Object<'p>> {
-        let Cloning { clone, source, .. } = program.cloning.take()?;
+    fn remove_cloning(&mut self, program: &'p Program<'p>) -> Option<&'p Object<'p>> {
+        let Cloning { clone, source, .. } = program.cloning.get()?;
+        self.found_programs.set_cloning(program, None);
         clone.cloner.set(None);
         sub(&source.clones, 1);
         Some(clone)
     }
 
     /// Ends a program's clone that is being made, if there is one: that is work that is left.
-    pub(super) fn abandon_clone(&mut self, program: &Program<'p>) {
+    pub(super) fn abandon_clone(&mut self, program: &'p Program<'p>) {
         if let Some(clone) = self.remove_cloning(program) {
             self.retire(clone);
         }
@@ -165,10 +167,7 @@ impl<'p> Objects<'p> {
     /// being made end.
     pub(super) fn abandon_clones_of(&mut self, memory: &Object<'p>) {
         while memory.clones.get() != 0 {
-            let of = |program: &Program<'p>| {
-                program.cloning.get().is_some_and(|cloning| cloning.source.is(memory))
-            };
-            let Some(program) = self.find_program(of) else { return };
+            let Some(program) = self.found_programs.cloning(memory) else { return };
             self.abandon_clone(program);
         }
     }

@@ -36,8 +36,9 @@ impl<'p> Objects<'p> {
         self.bind(self.living_thread(object)?, (notification, 1))
     }
 
-    fn bind(&mut self, thread: &Thread<'p>, (notification, place): (CPtr, u32)) -> Answered {
+    fn bind(&mut self, thread: &'p Thread<'p>, (notification, place): (CPtr, u32)) -> Answered {
         let tcb = thread.tcb().ok_or(Refusal::Internal {})?;
+        self.last_acted = Some(thread);
         self.act = Some(Act::Bind { tcb, notification, place });
         Ok(Answer::Done {})
     }
@@ -45,7 +46,7 @@ impl<'p> Objects<'p> {
     /// Notes whether the kernel has bound a notification, a capability to which came at a place, to
     /// the thread with this control block. Returns why not.
     pub fn note_bound(&self, tcb: CPtr, place: u32, bound: bool) -> Option<Refusal> {
-        let thread = self.find_thread(|thread| thread.tcb() == Some(tcb))?;
+        let thread = self.thread_with_tcb(tcb)?;
         match (bound, thread.bound.get()) {
             (false, true) => Some(Refusal::Bound {}),
             (false, false) => Some(Refusal::BadCapability { place }),

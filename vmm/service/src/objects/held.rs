@@ -19,7 +19,6 @@
 use vmm::{CPtr, SpaceId, ThreadId, Violation};
 use vmm_client::objects::{Message, Refusal, Rights, State};
 
-use super::answers::narrow;
 use super::service::Objects;
 use super::state::place::Queue;
 use super::state::program::Program;
@@ -36,13 +35,12 @@ impl<'p> Objects<'p> {
     }
 
     /// Notes that a program's thread runs from now on, with this priority.
-    pub fn note_started(&self, start: &Start, priority: u8) {
-        let Some(thread) = self.find_thread(|thread| thread.tcb() == Some(start.tcb)) else {
-            return;
-        };
+    pub fn note_started(&mut self, start: &Start, priority: u8) {
+        let Some(thread) = self.thread_with_tcb(start.tcb) else { return };
         let program = thread.program.get().filter(|_| thread.is_first());
         let object = program.and_then(|program| {
             program.priority.set(Some(priority));
+            self.found_programs.set_priority(program, Some(priority));
             program.object.get()
         });
         for object in [object, thread.object.get()].into_iter().flatten() {
@@ -52,10 +50,7 @@ impl<'p> Objects<'p> {
 
     /// How many programs live whose threads were started with this priority.
     pub fn started_with(&self, priority: u8) -> usize {
-        let is = |program: &Program<'_>| {
-            program.priority.get() == Some(priority) && !program.dying.get()
-        };
-        self.programs.iter().filter(|program| is(program)).count()
+        self.found_programs.started(priority)
     }
 
     /// Whether a program's thread was started.
@@ -119,11 +114,8 @@ impl<'p> Objects<'p> {
         }
         let mut payer = node.payer.get();
         while let Some(account) = payer {
-            let pays = |program: &Program<'_>| {
-                let own = program.account.get();
-                own.is_some_and(|own| own.is(account)) && !program.dying.get()
-            };
-            self.current = self.find_program(pays);
+            let pays = self.found_programs.with_account(account);
+            self.current = pays.filter(|program| !program.dying.get());
             if let Some(program) = self.current {
                 return program.priority.get();
             }
@@ -206,11 +198,11 @@ impl<'p> Objects<'p> {
         program: &'s Program<'p>,
         now: u64,
     ) -> impl Iterator<Item = (&'s Program<'p>, u64)> {
-        let turns = program.priority.get().map_or(0, |priority| 2 * self.started_with(priority));
+        let turns = program.counted.get().map_or(0, |priority| 2 * self.started_with(priority));
         let since = now.saturating_sub(self.slice.saturating_mul(turns as u64));
-        let lives = |it: &&Program<'_>| !it.dying.get() && it.number() != program.number();
-        let others = self.programs.iter().filter(lives);
-        let others = others.filter(|it| it.priority.get() == program.priority.get());
+        let all = program.counted.get().into_iter();
+        let all = all.flat_map(|priority| self.found_programs.of_priority(priority));
+        let others = all.filter(|it| it.number() != program.number());
         others.filter_map(move |it| Some((it, it.turn.get().had_if_held_since(since)?)))
     }
 
@@ -322,7 +314,7 @@ impl<'p> Objects<'p> {
 
     /// How many threads have a slot that can keep a right to answer.
     pub(super) fn places(&self) -> u32 {
-        narrow(self.threads.iter().filter(|thread| !thread.is_ending()).count())
+        self.queues.places()
     }
 
     /// Marks what is held of a program as to be given now.
@@ -354,11 +346,9 @@ impl<'p> Objects<'p> {
         Ok(())
     }
 
-    pub(super) fn find_program(
-        &self,
-        is: impl Fn(&Program<'p>) -> bool,
-    ) -> Option<&'p Program<'p>> {
-        let found = self.programs.iter().find(|program| is(program))?;
-        self.programs.find(&found.number()).clone_pointer()
+    /// The thread with a control block: mostly one that a request has the server act upon.
+    pub(super) fn thread_with_tcb(&self, tcb: CPtr) -> Option<&'p Thread<'p>> {
+        let is = |thread: &Thread<'p>| thread.tcb() == Some(tcb);
+        self.last_acted.filter(|thread| is(thread)).or_else(|| self.find_thread(is))
     }
 }

@@ -11,8 +11,8 @@ use super::answers::{narrow, page_rights, refuse, tables, Answered, Refused, NOD
 use super::capabilities::Place;
 use super::service::{clearing, Objects};
 use super::state::account::Account;
+use super::state::counts::add;
 use super::state::object::{Object, What};
-use super::state::tables::add;
 
 /// What a memory object costs: its pages, and tables for them in the store.
 pub(super) fn cost<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, pages: u32) -> Amounts {

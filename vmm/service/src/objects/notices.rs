@@ -147,23 +147,21 @@ impl<'p> Objects<'p> {
     pub(super) fn tell_of(&mut self, object: &'p Object<'p>, was: bool, is: bool) {
         match (was, is) {
             (false, true) => {
-                object.next_told.set(self.telling);
-                self.telling = Some(object);
+                if let Some(next) = self.telling.replace(object) {
+                    object.next_told.set(Some(next));
+                    next.last_told.set(Some(object));
+                }
                 self.notices += 1;
             }
             (true, false) => {
-                let next = object.next_told.take();
+                let (last, next) = (object.last_told.take(), object.next_told.take());
                 self.notices -= 1;
-                let mut at = self.telling;
-                if at.is_some_and(|first| first.is(object)) {
-                    self.telling = next;
-                    return;
+                match last {
+                    Some(last) => last.next_told.set(next),
+                    None => self.telling = next,
                 }
-                while let Some(node) = at {
-                    at = node.next_told.get();
-                    if at.is_some_and(|at| at.is(object)) {
-                        return node.next_told.set(next);
-                    }
+                if let Some(next) = next {
+                    next.last_told.set(last);
                 }
             }
             _ => {}

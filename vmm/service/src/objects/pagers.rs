@@ -20,10 +20,10 @@ use super::answers::{narrow, refuse, tables, Answered, Refused, NODE};
 use super::capabilities::Place;
 use super::memory::{check_unlocated, in_store, stored};
 use super::service::{clearing, Objects};
+use super::state::counts::{add, sub};
 use super::state::object::{Object, What};
 use super::state::program::Program;
 use super::state::supplied::{Paged, Supplied};
-use super::state::tables::{add, sub};
 
 /// Paged memory that is to be made.
 #[derive(Clone, Copy)]

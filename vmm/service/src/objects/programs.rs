@@ -17,7 +17,7 @@
 
 use vmm::{
     Blueprint, CPtr, CapPath, FaultEndpoint, Kernel, Memory, Name, Rights as CapRights, SpaceId,
-    ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec, TlsImage, Vmm,
+    ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec, TlsImage, Violation, Vmm,
 };
 use vmm_client::objects::{
     AccountOptions, Amounts, Kind, Refusal, Resource, Rights, State, ACCOUNT_SLOT, CNODE_BITS,
@@ -30,9 +30,9 @@ use super::capabilities::{slot_path, Place};
 use super::kernel_objects::SPACE;
 use super::service::{clearing, Objects};
 use super::state::charge::charge;
+use super::state::counts::{add, sub};
 use super::state::object::{Object, Report, What};
 use super::state::program::Program;
-use super::state::tables::{add, sub};
 use super::state::thread::{Thread, FIRST_FAULT_SLOT};
 use super::types::{NewProgram, ProgramId};
 use crate::image::{self, Loaded};
@@ -118,6 +118,7 @@ impl<'p> Objects<'p> {
         add(&account.programs, 1);
         self.programs.insert(program);
         self.programs_by_space.insert(program);
+        self.found_programs.insert(program);
         self.insert_thread(thread, program, None, FIRST_FAULT_SLOT);
         Ok(program)
     }
@@ -318,11 +319,15 @@ impl<'p> Objects<'p> {
                 self.stays(thread);
                 next = self.thread_behind(thread);
             }
+            self.found_programs.set_priority(program, None);
+            self.unstopped += 1;
             self.works_for = self.works_for.max(program.priority.get());
             // What is left of it is done in the turn that it has.
             self.work.take_over(program.turn.get());
-            program.next_dying.set(self.dying_programs);
-            self.dying_programs = Some(program);
+            if let Some(next) = self.dying_programs.replace(program) {
+                program.next_dying.set(Some(next));
+                next.last_dying.set(Some(program));
+            }
         }
     }
 
@@ -339,7 +344,7 @@ impl<'p> Objects<'p> {
                 stopped?;
             }
         }
-        program.stopped.set(true);
+        self.unstopped -= u32::from(!program.stopped.replace(true));
         Ok(())
     }
 
@@ -374,6 +379,7 @@ impl<'p> Objects<'p> {
             self.note_thread_gone(object);
         }
         self.unlist_dying_program(program);
+        self.found_programs.remove(program);
         if let Some(object) = program.object.get() {
             self.programs.find_mut(&object.number.get()).remove();
         }
@@ -403,19 +409,39 @@ impl<'p> Objects<'p> {
 
     /// Takes a program off the list of those that are taken apart.
     fn unlist_dying_program(&mut self, program: &'p Program<'p>) {
-        let next = program.next_dying.take();
-        let is = |other: Option<&Program<'p>>| other.is_some_and(|it| core::ptr::eq(it, program));
-        if is(self.dying_programs) {
-            self.dying_programs = next;
-            return;
+        let (last, next) = (program.last_dying.take(), program.next_dying.take());
+        match last {
+            Some(last) => last.next_dying.set(next),
+            None => self.dying_programs = next,
         }
-        let mut at = self.dying_programs;
-        while let Some(node) = at {
-            if is(node.next_dying.get()) {
-                node.next_dying.set(next);
-                return;
-            }
-            at = node.next_dying.get();
+        if let Some(next) = next {
+            next.last_dying.set(last);
+        }
+    }
+
+    /// I42: a program is found by its space, its account, its priority as long as it lives, and what
+    /// it clones; those of which a thread may run are counted.
+    pub(super) fn validate_programs(&self) -> Result<(), Violation> {
+        let (mut all, mut started, mut cloning, mut unstopped) = (0, 0, 0, 0);
+        for program in self.programs.iter() {
+            let at = program.number() as usize;
+            let hold = |rule, holds: bool| holds.then_some(()).ok_or(Violation { rule, at });
+            let same = |it: Option<&Program<'p>>| it.is_some_and(|it| core::ptr::eq(it, program));
+            let own = program.account.get();
+            let found = own.and_then(|own| self.found_programs.with_account(own));
+            hold("a program is found by its account", same(found))?;
+            let counted = program.priority.get().filter(|_| !program.dying.get());
+            hold("a program is counted with its priority", program.counted.get() == counted)?;
+            all += 1;
+            started += usize::from(counted.is_some());
+            cloning += usize::from(program.cloning.get().is_some());
+            unstopped += u32::from(program.dying.get() && !program.stopped.get());
+        }
+        let same = self.programs_by_space.iter().count() == all;
+        let same = same && self.found_programs.counts() == [all, started, cloning];
+        match same && unstopped == self.unstopped {
+            true => Ok(()),
+            false => Err(Violation { rule: "programs are found, and counted", at: all }),
         }
     }
 }

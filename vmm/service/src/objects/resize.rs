@@ -15,8 +15,8 @@ use super::answers::{narrow, refuse, short, Answered, Refused};
 use super::memory::{check_unlocated, cost, stored};
 use super::service::Objects;
 use super::state::charge::{charge, refund};
+use super::state::counts::sub;
 use super::state::object::{Object, What};
-use super::state::tables::sub;
 
 impl<'p> Objects<'p> {
     /// Serves [`vmm_client::objects::Request::Resize`].

@@ -10,6 +10,7 @@ use super::state::account::Account;
 use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
 use super::state::program::{ByObject, BySpace, Program};
+use super::state::programs::Programs;
 use super::state::queues::Queues;
 use super::state::tables::Tables;
 use super::state::thread::{ByProgram, Thread};
@@ -36,6 +37,8 @@ pub struct Objects<'p> {
     pub(super) console: &'p Object<'p>,
     pub(super) programs: RBTree<ByObject<'p>>,
     pub(super) programs_by_space: RBTree<BySpace<'p>>,
+    /// The same by what else they are looked for.
+    pub(super) found_programs: Programs<'p>,
     pub(super) free_programs: Pool<'p, Program<'p>>,
     pub(super) threads: RBTree<ByProgram<'p>>,
     pub(super) free_threads: Pool<'p, Thread<'p>>,
@@ -43,12 +46,11 @@ pub struct Objects<'p> {
     pub(super) ending: u32,
     /// How many pages the request that is served, or the piece of work, has given back or unmapped.
     pub(super) given_back: u32,
-    /// Programs that are being taken apart.
+    /// Programs that are being taken apart, and how many of them there are of which a thread may run.
+    pub(super) unstopped: u32,
     pub(super) dying_programs: Option<&'p Program<'p>>,
     /// Objects that are being taken apart.
     pub(super) dying: Option<&'p Object<'p>>,
-    /// How many capabilities there are that are to be gone.
-    pub(super) unwanted: u32,
     /// How many requests wait, and the turn of the last.
     pub(super) waiting: u32,
     pub(super) last_turn: u64,
@@ -58,6 +60,8 @@ pub struct Objects<'p> {
     pub(super) current: Option<&'p Program<'p>>,
     /// Its thread, if that was a fault.
     pub(super) current_thread: Option<&'p Thread<'p>>,
+    /// The thread that a request has the server start, or bind something to, last.
+    pub(super) last_acted: Option<&'p Thread<'p>>,
     /// In whose slot an answer was held last.
     pub(super) last_held: Option<&'p Thread<'p>>,
     /// The one whose slot was named last for a right to answer that is to wait.
@@ -124,19 +128,21 @@ impl<'p> Objects<'p> {
             console,
             programs: RBTree::new(ByObject::new()),
             programs_by_space: RBTree::new(BySpace::new()),
+            found_programs: Programs::new(),
             free_programs,
             threads: RBTree::new(ByProgram::new()),
             free_threads,
             ending: 0,
             given_back: 0,
+            unstopped: 0,
             dying_programs: None,
             dying: None,
-            unwanted: 0,
             waiting: 0,
             last_turn: 0,
             slice: u64::MAX,
             current: None,
             current_thread: None,
+            last_acted: None,
             last_held: None,
             last_kept: None,
             queues: Queues::new(),
@@ -265,9 +271,7 @@ impl<'p> Objects<'p> {
         self.validate_threads()?;
         self.validate_queues()?;
         self.validate_suspension()?;
-        if self.programs_by_space.iter().count() != self.programs.iter().count() {
-            return Err(Violation { rule: "a program is found by its space", at: 0 });
-        }
+        self.validate_programs()?;
         self.validate_children()?;
         self.validate_clones()?;
         self.validate_time()?;

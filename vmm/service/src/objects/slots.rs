@@ -116,19 +116,20 @@ impl<'p> Objects<'p> {
 
     /// I36: each thread is where its record says, and once.
     pub(super) fn validate_queues(&self) -> Result<(), Violation> {
-        let (mut placed, mut in_course) = (0, 0);
+        let (mut placed, mut in_course, mut places) = (0, 0, 0);
         for thread in self.all_threads() {
             let at = thread.program_number() as usize;
             let (place, whose) = (thread.noted.place.get(), thread.noted.whose.get());
             placed += usize::from(place.0 != Queue::None);
             let course = thread.noted.course.get();
             in_course += usize::from(course != Course::None);
+            places += u32::from(thread.has_place());
             let same = whose == thread.held.get().map_or(0, |held| held.whose);
             if place != thread.place() || !same || course != thread.course() {
                 return Err(Violation { rule: "a thread is where its record says", at });
             }
         }
-        match self.queues.counts() == [placed, in_course] {
+        match self.queues.counts() == [placed, in_course] && self.queues.places() == places {
             true => Ok(()),
             false => Err(Violation { rule: "nobody else is in a queue", at: placed }),
         }

@@ -29,8 +29,17 @@ impl<'p> Objects<'p> {
     /// Marks an object as one that is taken apart: from now on capabilities to it name nothing.
     pub(super) fn retire(&mut self, object: &'p Object<'p>) {
         if !object.dying.replace(true) {
-            object.next_dying.set(self.dying);
-            self.dying = Some(object);
+            self.list_dying(object);
+        }
+    }
+
+    /// Puts an object before the others that are taken apart, unless it is one.
+    fn list_dying(&mut self, object: &'p Object<'p>) {
+        if !object.listed.replace(true) {
+            if let Some(next) = self.dying.replace(object) {
+                object.next_dying.set(Some(next));
+                next.last_dying.set(Some(object));
+            }
         }
     }
 
@@ -42,7 +51,7 @@ impl<'p> Objects<'p> {
     /// [`vmm::Error::Kernel`] when a call was refused: call again.
     pub fn reap_step<K: Kernel + Memory<'p>>(&mut self, vmm: &mut Vmm<'p, K>) -> vmm::Result<bool> {
         match self.dying_programs {
-            _ if self.unwanted != 0 => self.end_unwanted_step(vmm)?,
+            _ if !self.tables.unwanted.is_empty() => self.end_unwanted_step(vmm)?,
             Some(program) => self.end_program_step(vmm, program)?,
             None if self.ending != 0 => self.end_threads_step(vmm)?,
             None => {
@@ -59,17 +68,13 @@ impl<'p> Objects<'p> {
     /// Whether the next piece of work is to be done before anybody goes on: of a program of which a
     /// thread may still run.
     pub fn is_urgent(&self) -> bool {
-        let mut next = self.dying_programs;
-        while let Some(program) = next.filter(|program| program.stopped.get()) {
-            next = program.next_dying.get();
-        }
-        next.is_some()
+        self.unstopped != 0
     }
 
     /// Whether there is work for [`Objects::reap_step`].
     pub fn is_busy(&self) -> bool {
         let ending = self.dying_programs.is_some() || self.ending != 0;
-        self.unwanted != 0 || ending || self.dying.is_some()
+        !self.tables.unwanted.is_empty() || ending || self.dying.is_some()
     }
 
     /// Takes an object apart that a request has made and that is not to be: all of it at once,
@@ -89,8 +94,7 @@ impl<'p> Objects<'p> {
             if !self.unlist_dying(object) {
                 break;
             }
-            object.next_dying.set(self.dying);
-            self.dying = Some(object);
+            self.list_dying(object);
             if self.dismantle_step(vmm).is_err() {
                 break;
             }
@@ -210,20 +214,18 @@ impl<'p> Objects<'p> {
 
     /// Takes an object off the list of those that are taken apart; returns whether it was on it.
     pub(super) fn unlist_dying(&mut self, object: &'p Object<'p>) -> bool {
-        let mut at = self.dying;
-        if at.is_some_and(|first| first.is(object)) {
-            self.dying = object.next_dying.take();
-            return true;
+        if !object.listed.replace(false) {
+            return false;
         }
-        while let Some(node) = at {
-            let next = node.next_dying.get();
-            if next.is_some_and(|next| next.is(object)) {
-                node.next_dying.set(object.next_dying.take());
-                return true;
-            }
-            at = next;
+        let (last, next) = (object.last_dying.take(), object.next_dying.take());
+        match last {
+            Some(last) => last.next_dying.set(next),
+            None => self.dying = next,
         }
-        false
+        if let Some(next) = next {
+            next.last_dying.set(last);
+        }
+        true
     }
 
     /// Forgets the record of an object, and gives its charge back.

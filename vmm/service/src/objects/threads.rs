@@ -108,6 +108,7 @@ impl<'p> Objects<'p> {
         let start = self.make_thread(vmm, (program, node), thread).map_err(refused)?;
         self.begin_suspended(vmm, (program, node)).map_err(refuse)?;
         let argument = new.argument;
+        self.last_acted = Some(node);
         self.act = Some(Act::Start { program: ProgramId(id), start, argument, priority });
         Ok(())
     }
@@ -145,7 +146,7 @@ impl<'p> Objects<'p> {
     pub(super) fn remove_thread(&mut self, thread: &'p Thread<'p>) {
         self.queues.remove(thread);
         self.waits.remove(thread);
-        for last in [&mut self.last_held, &mut self.last_kept] {
+        for last in [&mut self.last_held, &mut self.last_kept, &mut self.last_acted] {
             if last.is_some_and(|last| core::ptr::eq(last, thread)) {
                 *last = None;
             }

@@ -17,6 +17,7 @@ pub(crate) struct Capability<'p> {
     by_object: RBTreeLink,
     by_parent: RBTreeLink,
     by_payer: RBTreeLink,
+    by_unwanted: RBTreeLink,
     /// No other capability has it.
     pub badge: Cell<u32>,
     /// The object that it leads to.
@@ -53,11 +54,22 @@ mod adapters {
     intrusive_adapter!(
         pub(crate) ByPayer<'p> = &'p Capability<'p>: Capability<'p> { by_payer => RBTreeLink }
     );
+    intrusive_adapter!(
+        pub(crate) Unwanted<'p> = &'p Capability<'p>: Capability<'p> { by_unwanted => RBTreeLink }
+    );
 }
 
-pub(crate) use adapters::{ByBadge, ByObject, ByParent, ByPayer};
+pub(crate) use adapters::{ByBadge, ByObject, ByParent, ByPayer, Unwanted};
 
 impl<'a> KeyAdapter<'a> for ByBadge<'_> {
+    type Key = u32;
+
+    fn get_key(&self, capability: &'a Capability<'_>) -> u32 {
+        capability.badge.get()
+    }
+}
+
+impl<'a> KeyAdapter<'a> for Unwanted<'_> {
     type Key = u32;
 
     fn get_key(&self, capability: &'a Capability<'_>) -> u32 {

@@ -16,10 +16,12 @@
 //! | `capability` | a capability's record: a badge, an object, rights |
 //! | `mapping` | the record of a memory object that is mapped in a space |
 //! | `program` | a program's record |
+//! | `programs` | programs by their account, their priority, what they clone |
 //! | `thread` | a thread's record |
 //! | `place`, `queues` | where threads wait, by what lets them go on |
 //! | `waits` | who waits for a page, by what ends that |
 //! | `supplied` | the record of a page that a pager supplied, and of who waits for one |
+//! | `counts` | counts that records have of what belongs to them |
 //! | `tables` | all records, found by number and by what they belong to |
 //! | `turn` | what the service did for a program, and when that is a slice |
 //! | `charge` | amounts charged to accounts, up the chain of those that are no guarantee |
@@ -28,10 +30,12 @@
 pub(crate) mod account;
 pub(crate) mod capability;
 pub(crate) mod charge;
+pub(crate) mod counts;
 pub(crate) mod mapping;
 pub(crate) mod object;
 pub(crate) mod place;
 pub(crate) mod program;
+pub(crate) mod programs;
 pub(crate) mod queues;
 pub(crate) mod supplied;
 pub(crate) mod tables;

@@ -139,10 +139,13 @@ pub(crate) struct Object<'p> {
     pub inside: Cell<u32>,
     /// Whether it is being taken apart: capabilities to it name nothing any more.
     pub dying: Cell<bool>,
-    /// The next of those of which something is to be told now.
+    /// The next of those of which something is to be told now, and the one before it.
     pub next_told: Cell<Option<&'p Object<'p>>>,
-    /// The next of those that are being taken apart.
+    pub last_told: Cell<Option<&'p Object<'p>>>,
+    /// The next of those that are being taken apart, the one before it, and whether it is one.
     pub next_dying: Cell<Option<&'p Object<'p>>>,
+    pub last_dying: Cell<Option<&'p Object<'p>>>,
+    pub listed: Cell<bool>,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to

@@ -45,4 +45,6 @@ pub(crate) struct Noted {
     /// The number of the program of which its slot keeps something; 0: of none.
     pub whose: Cell<u32>,
     pub course: Cell<Course>,
+    /// Whether it is counted as one with a slot.
+    pub counted: Cell<bool>,
 }

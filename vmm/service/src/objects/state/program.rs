@@ -30,6 +30,9 @@ pub(crate) struct Program<'p> {
     pub next_free: Cell<Option<&'p Program<'p>>>,
     by_object: RBTreeLink,
     by_space: RBTreeLink,
+    by_account: RBTreeLink,
+    by_priority: RBTreeLink,
+    by_source: RBTreeLink,
     /// Its object, to which its own capability leads.
     pub object: Cell<Option<&'p Object<'p>>>,
     /// The account that all it has is charged to, and that ends with it.
@@ -54,8 +57,10 @@ pub(crate) struct Program<'p> {
     pub turn: Cell<Turn>,
     /// The priority of its first thread, once that was started: the highest of its threads.
     pub priority: Cell<Option<u8>>,
+    /// The same as long as it is not being taken apart: what it is counted with.
+    pub counted: Cell<Option<u8>>,
     pub name: Cell<Name>,
-    /// The clone that it is making.
+    /// The clone that it is making; set by `Programs::set_cloning` alone.
     pub cloning: Cell<Option<Cloning<'p>>>,
     /// What it does again when it is resumed, while it is suspended by request; `None` while it is
     /// not.
@@ -66,6 +71,7 @@ pub(crate) struct Program<'p> {
     pub dying: Cell<bool>,
     pub stopped: Cell<bool>,
     pub next_dying: Cell<Option<&'p Program<'p>>>,
+    pub last_dying: Cell<Option<&'p Program<'p>>>,
 }
 
 #[allow(unsafe_code)] // what the adapter macro expands to
@@ -79,9 +85,18 @@ mod adapters {
     intrusive_adapter!(
         pub(crate) BySpace<'p> = &'p Program<'p>: Program<'p> { by_space => RBTreeLink }
     );
+    intrusive_adapter!(
+        pub(crate) ByAccount<'p> = &'p Program<'p>: Program<'p> { by_account => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) ByPriority<'p> = &'p Program<'p>: Program<'p> { by_priority => RBTreeLink }
+    );
+    intrusive_adapter!(
+        pub(crate) BySource<'p> = &'p Program<'p>: Program<'p> { by_source => RBTreeLink }
+    );
 }
 
-pub(crate) use adapters::{ByObject, BySpace};
+pub(crate) use adapters::{ByAccount, ByObject, ByPriority, BySource, BySpace};
 
 impl<'a> KeyAdapter<'a> for ByObject<'_> {
     /// The number of its object.
@@ -101,7 +116,44 @@ impl<'a> KeyAdapter<'a> for BySpace<'_> {
     }
 }
 
+impl<'a> KeyAdapter<'a> for ByAccount<'_> {
+    /// The number of its account, and its own.
+    type Key = (u32, u32);
+
+    fn get_key(&self, program: &'a Program<'_>) -> (u32, u32) {
+        (program.account_number(), program.number())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for ByPriority<'_> {
+    /// Its priority, and its number.
+    type Key = (u8, u32);
+
+    fn get_key(&self, program: &'a Program<'_>) -> (u8, u32) {
+        (program.counted.get().unwrap_or(0), program.number())
+    }
+}
+
+impl<'a> KeyAdapter<'a> for BySource<'_> {
+    /// The number of what it clones, and its own.
+    type Key = (u32, u32);
+
+    fn get_key(&self, program: &'a Program<'_>) -> (u32, u32) {
+        (program.source(), program.number())
+    }
+}
+
 impl<'p> Program<'p> {
+    /// The number of its account.
+    pub fn account_number(&self) -> u32 {
+        self.account.get().map_or(0, |account| account.number.get())
+    }
+
+    /// The number of the memory object that it is making a clone of; 0: of none.
+    pub fn source(&self) -> u32 {
+        self.cloning.get().map_or(0, |cloning| cloning.source.number.get())
+    }
+
     /// Its object, with what there is to say of it.
     pub fn report(&self) -> Option<(&'p Object<'p>, Report)> {
         let object = self.object.get()?;
@@ -144,6 +196,7 @@ impl<'p> Program<'p> {
         self.tls.set(None);
         self.turn.set(Turn::default());
         self.priority.set(None);
+        self.counted.set(None);
         self.name.set(name);
         self.cloning.set(None);
         self.resumes_to.set(None);
@@ -151,5 +204,6 @@ impl<'p> Program<'p> {
         self.dying.set(false);
         self.stopped.set(false);
         self.next_dying.set(None);
+        self.last_dying.set(None);
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Queues<'p> {
     by_place: RBTree<ByPlace<'p>>,
     by_whose: RBTree<ByWhose<'p>>,
     by_course: RBTree<ByCourse<'p>>,
+    /// How many threads have a slot, and are not being taken apart.
+    places: u32,
 }
 
 impl<'p> Queues<'p> {
@@ -27,6 +29,7 @@ impl<'p> Queues<'p> {
             by_place: RBTree::new(ByPlace::new()),
             by_whose: RBTree::new(ByWhose::new()),
             by_course: RBTree::new(ByCourse::new()),
+            places: 0,
         }
     }
 
@@ -47,6 +50,7 @@ impl<'p> Queues<'p> {
                 self.by_whose.insert(thread);
             }
         }
+        self.count(thread, thread.has_place());
         let course = thread.course();
         if course != thread.noted.course.get() {
             self.uncourse(thread);
@@ -62,6 +66,20 @@ impl<'p> Queues<'p> {
         self.unplace(thread);
         self.unown(thread);
         self.uncourse(thread);
+        self.count(thread, false);
+    }
+
+    /// How many slots there are.
+    pub fn places(&self) -> u32 {
+        self.places
+    }
+
+    fn count(&mut self, thread: &Thread<'p>, counts: bool) {
+        match (thread.noted.counted.replace(counts), counts) {
+            (false, true) => self.places += 1,
+            (true, false) => self.places -= 1,
+            _ => {}
+        }
     }
 
     fn unplace(&mut self, thread: &Thread<'p>) {

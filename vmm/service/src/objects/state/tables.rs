@@ -9,6 +9,7 @@ use vmm::{Numbers, Pool};
 use vmm_client::objects::{Amounts, Kind, Rights, PAGE_BYTES};
 
 use super::capability::{self, Capability};
+use super::counts::{add, sub};
 use super::mapping::{self, Id, Mapping};
 use super::object::{self, Object, What};
 use super::supplied::{ByPage, Supplied};
@@ -22,6 +23,8 @@ pub(crate) struct Tables<'p> {
     of_object: RBTree<capability::ByObject<'p>>,
     derived: RBTree<capability::ByParent<'p>>,
     paid: RBTree<capability::ByPayer<'p>>,
+    /// Those that are to be gone.
+    pub unwanted: RBTree<capability::Unwanted<'p>>,
     pub mappings: RBTree<mapping::ByToken<'p>>,
     in_space: RBTree<mapping::ByPlace<'p>>,
     of_memory: RBTree<mapping::ByMemory<'p>>,
@@ -65,6 +68,7 @@ impl<'p> Tables<'p> {
             of_object: RBTree::new(capability::ByObject::new()),
             derived: RBTree::new(capability::ByParent::new()),
             paid: RBTree::new(capability::ByPayer::new()),
+            unwanted: RBTree::new(capability::Unwanted::new()),
             mappings: RBTree::new(mapping::ByToken::new()),
             in_space: RBTree::new(mapping::ByPlace::new()),
             of_memory: RBTree::new(mapping::ByMemory::new()),
@@ -115,8 +119,10 @@ impl<'p> Tables<'p> {
         node.partner.set(None);
         node.paged.set(None);
         node.located.set(false);
-        node.next_dying.set(None);
-        node.next_told.set(None);
+        for link in [&node.next_dying, &node.last_dying, &node.next_told, &node.last_told] {
+            link.set(None);
+        }
+        node.listed.set(false);
         self.objects.insert(node);
         self.charged.insert(node);
         Some(node)
@@ -176,6 +182,9 @@ impl<'p> Tables<'p> {
         self.derived.find_mut(&(parent, badge)).remove();
         self.paid.find_mut(&(of(&node.payer), badge)).remove();
         self.capabilities.find_mut(&badge).remove();
+        if node.unwanted.replace(false) {
+            self.unwanted.find_mut(&badge).remove();
+        }
         if let Some(object) = node.object.take() {
             sub(&object.capabilities, 1);
         }
@@ -331,6 +340,13 @@ impl<'p> Tables<'p> {
         self.capabilities.find(&badge).clone_pointer()
     }
 
+    /// Notes that a capability is to be gone: it names nothing from now on.
+    pub fn leave(&mut self, node: &'p Capability<'p>) {
+        if !node.unwanted.replace(true) {
+            self.unwanted.insert(node);
+        }
+    }
+
     /// The first object that is charged to an account, itself not.
     pub fn first_charged(&self, account: &Object<'p>) -> Option<&'p Object<'p>> {
         let number = account.number.get();
@@ -475,14 +491,4 @@ fn count(node: &Mapping<'_>, change: impl Fn(&Cell<u32>)) {
             change(&object.mappings);
         }
     }
-}
-
-/// Counts more.
-pub(crate) fn add(count: &Cell<u32>, more: u32) {
-    count.set(count.get() + more);
-}
-
-/// Counts less.
-pub(crate) fn sub(count: &Cell<u32>, less: u32) {
-    count.set(count.get() - less);
 }

@@ -256,6 +256,11 @@ impl Thread<'_> {
         }
     }
 
+    /// Whether it has a slot for a right to answer, and is not being taken apart.
+    pub fn has_place(&self) -> bool {
+        self.reply.get() != CPtr::NULL && !self.is_ending()
+    }
+
     /// What it is in the course of.
     pub fn course(&self) -> Course {
         match (self.ends.get(), self.stop.get()) {
@@ -302,7 +307,7 @@ impl Thread<'_> {
     /// Whether its slot can keep a right to answer.
     pub fn has_slot(&self) -> bool {
         let empty = self.waiting.get().is_none() && self.held.get().is_none();
-        empty && !self.is_ending() && self.reply.get() != CPtr::NULL
+        empty && self.has_place()
     }
 
     /// A node with nothing of what its last user had.

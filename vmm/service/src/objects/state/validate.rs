@@ -31,6 +31,9 @@ impl<'p> Tables<'p> {
     pub fn validate(&self) -> Result<(), Violation> {
         self.objects.iter().try_for_each(|object| self.validate_object(object))?;
         self.capabilities.iter().try_for_each(|node| self.validate_capability(node))?;
+        let unwanted = self.capabilities.iter().filter(|node| node.unwanted.get()).count();
+        let listed = self.unwanted.iter().count();
+        hold("what is to be gone is found", 0, unwanted == listed)?;
         self.mappings.iter().try_for_each(|node| self.validate_mapping(node))
     }
 
