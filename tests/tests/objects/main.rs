@@ -19,6 +19,7 @@
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
 //! | `held` | programs that had their turn are held until others had theirs; none is lost |
 //! | `kept` | rights to answer that are kept for who waits |
+//! | `neighbours` | what others' programs and threads cost: nothing looks through them |
 //! | `console` | lines for people, said by a capability |
 //! | `time` | who sleeps, and who waits for a page for too long |
 //! | `waiting` | requests that wait until memory comes back |
@@ -65,6 +66,7 @@ mod layout;
 mod loading;
 mod locating;
 mod moving;
+mod neighbours;
 mod paging;
 mod parts;
 mod pieces;

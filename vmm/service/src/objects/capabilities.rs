@@ -122,7 +122,7 @@ impl<'p> Objects<'p> {
             vmm.end_badge(node.slot.get())?;
             node.slot.set(vmm::CPtr::NULL);
         }
-        self.strike_out(node.badge.get());
+        self.strike_out(node);
         let payer = node.payer.get();
         let object = node.object.get();
         self.tables.remove_capability(node);

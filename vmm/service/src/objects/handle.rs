@@ -46,6 +46,15 @@ impl<'p> Given<'p> {
         all.any(|(_, object)| object.account().is_some_and(|account| account.waits))
     }
 
+    /// The account that pays for what a request makes, or gives.
+    fn payer(&self, request: &Request) -> Option<&'p Object<'p>> {
+        let mut all = self.own.iter().flatten().map(|(_, object)| *object);
+        match request {
+            Request::Give { .. } => all.next(),
+            _ => all.rev().find(|object| object.account().is_some()),
+        }
+    }
+
     /// The object of the one at a place.
     fn object(&self, place: usize) -> Result<&'p Object<'p>, Refused> {
         self.at(place).map(|(_, object)| object)
@@ -98,9 +107,9 @@ impl<'p> Objects<'p> {
         }
         let short = matches!(answered, Err(Refusal::Overcommitted { .. }));
         // Others can send as the same program, but there is one right to answer.
-        if short && given.waits() {
+        if let Some(payer) = given.payer(request).filter(|_| short && given.waits()) {
             if let Some(thread) = self.own_slot_to_wait(vmm, sender) {
-                let waits = Some(self.wait(thread, *request, message.capabilities));
+                let waits = Some(self.wait(thread, *request, message.capabilities, payer));
                 return Outcome { waits, ..Outcome::default() };
             }
         }

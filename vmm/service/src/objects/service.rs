@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The service itself: what it is made of, and its look-ups.
 
+use core::cell::Cell;
+
 use intrusive_collections::RBTree;
 use vmm::{AllocatorError, CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
 use vmm_client::objects::{Amounts, Kind, Rights};
@@ -91,6 +93,9 @@ pub struct Objects<'p> {
     pub(super) resumed: u32,
     /// Whether the fault that is served is that of a page which came too late.
     pub(super) late: bool,
+    /// How many threads were looked at to find one, and how many requests that wait were tried
+    /// again.
+    pub(super) steps: Cell<u64>,
     /// The time, in milliseconds, if there is a clock.
     pub(super) time: Option<u64>,
 }
@@ -158,6 +163,7 @@ impl<'p> Objects<'p> {
             waits: Waits::new(),
             resumed: 0,
             late: false,
+            steps: Cell::new(0),
             time: None,
         })
     }
@@ -218,6 +224,13 @@ impl<'p> Objects<'p> {
         clearing(vmm, |vmm| refill(vmm, tables, (free_programs, free_threads))).map_err(refuse)
     }
 
+    /// How many threads were looked at so far to find one, and how many requests that wait were
+    /// tried again: for tests of what others' threads cost.
+    #[doc(hidden)]
+    pub fn steps(&self) -> u64 {
+        self.steps.get()
+    }
+
     /// How many objects, capabilities, mappings and programs there are.
     pub fn counts(&self) -> [usize; 4] {
         let tables = &self.tables;
@@ -270,6 +283,7 @@ impl<'p> Objects<'p> {
         self.validate_held()?;
         self.validate_threads()?;
         self.validate_queues()?;
+        self.validate_waiting()?;
         self.validate_suspension()?;
         self.validate_programs()?;
         self.validate_children()?;

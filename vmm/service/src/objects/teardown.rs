@@ -228,8 +228,26 @@ impl<'p> Objects<'p> {
         true
     }
 
+    /// Takes a guarantee off the list of those to which something has come back.
+    pub(super) fn unlist_relieved(&self, object: &Object<'p>) {
+        if !object.relieved.replace(false) {
+            return;
+        }
+        let next = object.next_relieved.take();
+        let mut at = self.root;
+        let mut link = &at.first_relieved;
+        while let Some(listed) = link.get() {
+            if listed.is(object) {
+                return link.set(next);
+            }
+            at = listed;
+            link = &at.next_relieved;
+        }
+    }
+
     /// Forgets the record of an object, and gives its charge back.
     pub(super) fn remove_record(&mut self, object: &'p Object<'p>) {
+        self.unlist_relieved(object);
         let (payer, charged) = (object.payer.get(), object.charge.get());
         let program = object.partner.take();
         self.tables.remove_object(object);

@@ -315,6 +315,7 @@ impl<'p> Objects<'p> {
         core::iter::from_fn(move || {
             let thread = at.clone_pointer();
             at.move_next();
+            self.steps.set(self.steps.get() + 1);
             thread
         })
     }

@@ -30,6 +30,8 @@ pub(crate) struct Capability<'p> {
     /// Where the service has the kernel's capability, of which all others with this badge are
     /// copies; the null slot before there is one.
     pub slot: Cell<CPtr>,
+    /// How many requests wait that came with it.
+    pub waiters: Cell<u32>,
     /// Whether it is to be gone, but the kernel refused that: it names nothing any more.
     pub unwanted: Cell<bool>,
     /// The slot that was named for another in its place, if that is so because it was revoked: who

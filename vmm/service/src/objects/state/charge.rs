@@ -55,6 +55,25 @@ pub(crate) fn refund<'p>(account: &'p Object<'p>, amounts: Amounts) {
     for (object, figures) in bearers(account) {
         object.what.set(What::Account(figures.give_back(amounts)));
     }
+    relieve(account);
+}
+
+/// The account that bears in the end what is used by this one: the first that is a guarantee.
+pub(crate) fn guarantee<'p>(account: &'p Object<'p>) -> &'p Object<'p> {
+    bearers(account).last().map_or(account, |(object, _)| object)
+}
+
+/// Notes that requests which wait for what an account lacks may be tried again: with the root of all.
+fn relieve<'p>(account: &'p Object<'p>) {
+    let bears = guarantee(account);
+    if bears.waiters.get() == 0 || bears.relieved.replace(true) {
+        return;
+    }
+    let mut root = bears;
+    while let Some(above) = root.payer.get() {
+        root = above;
+    }
+    bears.next_relieved.set(root.first_relieved.replace(Some(bears)));
 }
 
 /// Gives a child amounts of its parent's: of a guarantee, they are the parent's no more.
@@ -65,6 +84,7 @@ pub(crate) fn give<'p>(child: &'p Object<'p>, amounts: Amounts) -> Result<(), Re
         charge(parent, amounts)?;
     }
     child.what.set(What::Account(raised));
+    relieve(child);
     Ok(())
 }
 

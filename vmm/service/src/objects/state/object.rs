@@ -139,6 +139,12 @@ pub(crate) struct Object<'p> {
     pub inside: Cell<u32>,
     /// Whether it is being taken apart: capabilities to it name nothing any more.
     pub dying: Cell<bool>,
+    /// Of a guarantee: how many requests wait for what it lacks, and whether some of that has come
+    /// back. The next of those of which that is so; and the first of them, with the root.
+    pub waiters: Cell<u32>,
+    pub relieved: Cell<bool>,
+    pub next_relieved: Cell<Option<&'p Object<'p>>>,
+    pub first_relieved: Cell<Option<&'p Object<'p>>>,
     /// The next of those of which something is to be told now, and the one before it.
     pub next_told: Cell<Option<&'p Object<'p>>>,
     pub last_told: Cell<Option<&'p Object<'p>>>,

@@ -19,8 +19,8 @@ pub(crate) enum Queue {
     Turnstile(u8),
     /// Whose right it keeps sleeps: the order is the time of its end.
     Asleep,
-    /// Whose right it keeps waits for memory: the order is its turn.
-    Waiting,
+    /// Whose right it keeps waits for memory that this guarantee lacks: the order is its turn.
+    Waiting(u32),
 }
 
 /// A place in a queue.

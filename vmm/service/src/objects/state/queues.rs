@@ -129,6 +129,12 @@ impl<'p> Queues<'p> {
         found.filter(|thread| thread.noted.place.get().0 == key.0 .0)
     }
 
+    /// The next that waits for memory, whatever guarantee lacks it.
+    pub fn next_waiting(&self, behind: (Place, (u32, u32))) -> Option<&'p Thread<'p>> {
+        let found = self.by_place.lower_bound(Bound::Excluded(&behind)).clone_pointer();
+        found.filter(|thread| matches!(thread.noted.place.get().0, Queue::Waiting(_)))
+    }
+
     /// The next thread, behind this one, whose slot keeps something of a program.
     pub fn next_of(&self, whose: u32, behind: (u32, u32)) -> Option<&'p Thread<'p>> {
         let found = self.by_whose.lower_bound(Bound::Excluded(&(whose, behind))).clone_pointer();

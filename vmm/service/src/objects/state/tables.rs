@@ -123,6 +123,10 @@ impl<'p> Tables<'p> {
             link.set(None);
         }
         node.listed.set(false);
+        node.relieved.set(false);
+        node.waiters.set(0);
+        node.next_relieved.set(None);
+        node.first_relieved.set(None);
         self.objects.insert(node);
         self.charged.insert(node);
         Some(node)
@@ -162,6 +166,7 @@ impl<'p> Tables<'p> {
         node.payer.set(Some(payer));
         node.slot.set(vmm::CPtr::NULL);
         node.unwanted.set(false);
+        node.waiters.set(0);
         node.revoked.set(None);
         self.capabilities.insert(node);
         self.of_object.insert(node);

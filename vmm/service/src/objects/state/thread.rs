@@ -24,6 +24,8 @@ pub(crate) struct Waiting {
     pub badges: [Option<usize>; MAX_CAPABILITIES],
     /// Those with lower numbers came before.
     pub turn: u64,
+    /// The number of the guarantee that lacks it; 0: a capability has ended that it came with.
+    pub lacks: u32,
 }
 
 /// What is kept until others had a turn.
@@ -250,7 +252,7 @@ impl Thread<'_> {
             _ if self.is_ending() => (Queue::None, 0),
             (Some(Held { until: Some(until), .. }), _) => (Queue::Asleep, until),
             (Some(Held { turnstile, .. }), _) => (Queue::Turnstile(turnstile), 0),
-            (None, Some(Waiting { turn, .. })) => (Queue::Waiting, turn),
+            (None, Some(Waiting { turn, lacks, .. })) => (Queue::Waiting(lacks), turn),
             (None, None) if self.has_slot() => (Queue::Free, 0),
             (None, None) => (Queue::None, 0),
         }
