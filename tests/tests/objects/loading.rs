@@ -53,6 +53,18 @@ fn a_file_that_cannot_be_loaded_is_refused() {
             17 * PAGE,
         ),
     ];
+    // The table of segments lies where the file is looked at no more, or where it has ended.
+    let far = |at: usize, bytes: usize| {
+        let mut file = base().with(code()).bytes();
+        file[28..32].copy_from_slice(&(at as u32).to_le_bytes());
+        file.resize(bytes, 0);
+        file
+    };
+    let cases = [cases, vec![
+        (far(2 * PAGE, 3 * PAGE), ImageFault::Unsupported, 2 * PAGE),
+        (far(3 * PAGE, 3 * PAGE), ImageFault::CutOff, 3 * PAGE),
+    ]]
+    .concat();
     for (file, what, at) in cases {
         let (mut world, maker) = with_file(&file);
         world.ask(maker, create(CHILD), PAYER).unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Paged memory: pages supplied, waited for, written and taken back.
 
-use vmm::Access;
+use vmm::{Access, KernelError};
 use vmm_service::objects::Touched;
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Answer, MemoryOptions, Refusal, Request, Rights, SPACE_SLOT, State, Supply,
@@ -393,6 +393,38 @@ fn what_fails_of_paging_is_done_later() {
             }
         }
     }
+}
+
+/// A178: where a page cannot be taken back, those before it have been, and that is said.
+#[test]
+fn pages_that_were_taken_back_before_one_that_was_not_are_told() {
+    let mut partly = 0;
+    for nth in 1.. {
+        let (mut world, pager, reader, at) = scene(4, 3);
+        for page in 0..2 {
+            assert!(waits(&mut world, reader, at + page as usize * PAGE, Access::Read));
+            let given = supply(page, 1, page, Supply::Copy, true);
+            world.ask(pager, given, &[A, B]).unwrap();
+            going_on(&mut world);
+        }
+        world.fixture.kernel().fail_nth(nth, KernelError::IllegalOperation);
+        let take = Request::Decommit { first: 0, pages: 2 };
+        let answer = world.ask(pager, take, &[A]);
+        let failed = !world.fixture.kernel().disarm();
+        match answer {
+            Ok(Answer::Taken { pages: 2, .. }) => assert!(!failed),
+            Ok(Answer::Taken { pages, .. }) => {
+                assert_eq!(pages, 1);
+                partly += 1;
+            }
+            Err(_) => assert!(partly == 0, "the first page comes first"),
+            other => panic!("{other:?}"),
+        }
+        if !failed {
+            break;
+        }
+    }
+    assert!(partly > 0, "none of several was refused");
 }
 
 /// A179: a program's state says that it waits for a page.

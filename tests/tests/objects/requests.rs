@@ -287,3 +287,31 @@ fn memory_that_is_stored_above_4_gib_is_cloned_and_grows() {
     assert!(pages.contains(&stored), "one of them has the page that was there");
     world.check();
 }
+
+/// A140: nothing of a memory object is left where its pages were, no record of its addresses either.
+#[test]
+fn a_memory_object_that_ends_leaves_its_addresses() {
+    let (mut world, program) = World::one();
+    world.memory(program, 3, A);
+    let mut once = |pages| {
+        world.memory(program, pages, B);
+        world.finish(program, Request::Destroy {}, &[B]);
+        world.fixture.vmm.stats().bookkeeping_bytes_used
+    };
+    let after = once(70);
+    for pages in [1, 70, 1] {
+        assert_eq!(once(pages), after);
+    }
+}
+
+/// A147: a program's account pays a slot for each frame and kernel object that it has from the start,
+/// one for a right to answer it, and one for each of its capabilities.
+#[test]
+fn a_program_pays_for_all_slots_that_it_has_from_the_start() {
+    let (mut world, program) = World::one();
+    let usage = world.fixture.vmm.usage(program.id.space()).unwrap();
+    let [_, capabilities, ..] = world.objects.counts();
+    let slots = usage.frames + usage.objects + 1 + capabilities;
+    let used = world.used(program, ACCOUNT_SLOT).of(Resource::Slots);
+    assert_eq!(used as usize, slots);
+}

@@ -283,6 +283,11 @@ impl<'p> Objects<'p> {
         let order = count(|wait| wait.order().is_some());
         let same = self.waits.counts() == [waiting, waiting, late, order];
         hold("who waits for a page is found", 0, same)?;
+        for node in self.tables.supplied.iter() {
+            let number = node.memory.get();
+            let there = !self.tables.objects.find(&number).is_null();
+            hold("a page was supplied to something", number, there)?;
+        }
         for object in self.tables.objects.iter() {
             let number = object.number.get();
             let pages = || self.tables.supplied.iter().filter(|it| it.memory.get() == number);
