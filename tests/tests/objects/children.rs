@@ -5,12 +5,11 @@
 use vmm::Access;
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Amounts, Answer, CNODE_BITS, CONSOLE_SLOT, Kind, MAX_PAGES, Name, PROGRAM_SLOT,
-    ProgramOptions, REGISTERS, Refusal, Registers, Request, Resource, Rights, SPACE_SLOT, State,
+    ProgramOptions, Refusal, Request, Resource, Rights, SPACE_SLOT, State,
 };
-use vmm_service::objects::{Act, Arrived, ProgramId};
+use vmm_service::objects::{Act, Arrived};
 use vmm_tests::model::Cap;
 
-use crate::controls::write_at;
 use crate::elf::{Elf, Segment, small};
 use crate::support::Target;
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World, account};
@@ -82,7 +81,7 @@ impl World {
 
     /// A child that runs.
     #[track_caller]
-    fn child(&mut self, maker: Program) -> Program {
+    pub fn child(&mut self, maker: Program) -> Program {
         assert_eq!(self.ask(maker, create(CHILD), PAYER), Ok(Answer::Done {}));
         self.finish(maker, Request::Load {}, &[IT, FILE]);
         assert_eq!(self.state(maker), State::Loaded);
@@ -414,64 +413,6 @@ fn a_program_can_end_itself_by_its_account() {
     assert_eq!(outcome.answer, None);
     world.reap();
     assert!(world.is_empty(maker, IT) && world.is_empty(maker, D));
-}
-
-/// A199 A219: with the option a fault suspends it, its holder is told where, and lets it go on or
-/// ends it.
-#[test]
-fn a_fault_can_be_looked_at() {
-    let (mut world, maker) = with_file(&small());
-    let notification = Request::CreateNotification { object: D, slot: D + 1 };
-    world.ask(maker, notification, PAYER).unwrap();
-    let (options, name) = (ProgramOptions::SUSPEND_AT_FAULT, Name::new("child"));
-    let create = Request::CreateProgram {
-        amounts: CHILD,
-        options,
-        name,
-        slot: IT,
-        space: ITS_SPACE,
-        account: 0,
-    };
-    world.ask(maker, create, PAYER).unwrap();
-    world.finish(maker, Request::Load {}, &[IT, FILE]);
-    let child = world.start(maker);
-    world.ask(maker, Request::TellEnd {}, &[IT, D + 1]).unwrap();
-    for round in 0..2 {
-        assert!(!world.objects.note_unresolved(child.id, write_at(0x1234_5000, 0x40_0002)));
-        assert_eq!(world.notices(), 1);
-        let info = world.ask(maker, Request::Info {}, &[IT]).unwrap();
-        let Answer::Program { state: State::Faulted, address, instruction, .. } = info else {
-            panic!("{info:?}")
-        };
-        assert_eq!((address, instruction), (0x1234_5000, 0x40_0002));
-        let tcb = child.start.tcb;
-        assert_eq!(world.ask(maker, Request::ReadRegisters {}, &[IT]), Ok(Answer::Done {}));
-        assert_eq!(world.act, Some(Act::ReadRegisters { tcb }));
-        let registers = Registers([7; REGISTERS]);
-        world.ask(maker, Request::WriteRegisters { registers }, &[IT]).unwrap();
-        assert_eq!(world.act, Some(Act::WriteRegisters { tcb, registers }));
-        if round == 0 {
-            assert_eq!(world.ask(maker, Request::Resume {}, &[IT]), Ok(Answer::Done {}));
-            let Some(Act::Resume { tcb, .. }) = world.act else { panic!("{:?}", world.act) };
-            assert_eq!(tcb, child.start.tcb);
-            assert_eq!(world.state(maker), State::Running);
-            let runs = Refusal::WrongState { state: State::Running };
-            world.refused(maker, Request::ReadRegisters {}, &[IT], runs);
-        }
-    }
-    world.finish(maker, Request::Kill {}, &[IT]);
-    assert_eq!(world.notices(), 1);
-    // Without it, the program ends.
-    world.finish(maker, Request::Destroy {}, &[IT]);
-    let child = world.child(maker);
-    assert!(world.objects.note_unresolved(child.id, write_at(0x10, 0x40_0000)));
-    let info = world.ask(maker, Request::Info {}, &[IT]);
-    let Ok(Answer::Program { state: State::Crashed, address: 0x10, instruction, .. }) = info else {
-        panic!("{info:?}")
-    };
-    assert_eq!(instruction, 0x40_0000);
-    assert_eq!(world.objects.program_in(child.id.space()), None::<ProgramId>);
-    world.reap();
 }
 
 /// A192: what the child's own account does not have is refused when it is made, and leaves nothing.

@@ -4,13 +4,15 @@
 
 use vmm::KernelError;
 use vmm_service::objects::protocol::{
-    Answer, FaultPolicy, ProgramOptions, Refusal, Request, State,
+    Answer, FaultPolicy, Name, ProgramOptions, REGISTERS, Refusal, Registers, Request, State,
 };
-use vmm_service::objects::{Act, Stopped};
+use vmm_service::objects::{Act, ProgramId, Stopped};
 
-use crate::children::IT;
+use crate::children::{CHILD, FILE, IT, ITS_SPACE, PAYER, with_file};
 use crate::controls::{granted, state, unresolved, write_at};
+use crate::elf::small;
 use crate::suspension::{ONE, READ, RESUME, SUSPEND, Scene};
+use crate::world::D;
 
 /// A252: a thread that has stopped for a fault is not waited for, and has stopped for it still when
 /// its program is resumed; let go on before that, it goes on with its program.
@@ -136,4 +138,62 @@ fn the_next_fault_is_told_where_the_first_has_ended() {
         assert!(matches!(act, Some(Act::Resume { tcb, .. }) if tcb == other.tcb));
         assert_eq!(scene.state(), State::Running);
     }
+}
+
+/// A199 A219: with the option a fault suspends it, its holder is told where, and lets it go on or
+/// ends it.
+#[test]
+fn a_fault_can_be_looked_at() {
+    let (mut world, maker) = with_file(&small());
+    let notification = Request::CreateNotification { object: D, slot: D + 1 };
+    world.ask(maker, notification, PAYER).unwrap();
+    let (options, name) = (ProgramOptions::SUSPEND_AT_FAULT, Name::new("child"));
+    let create = Request::CreateProgram {
+        amounts: CHILD,
+        options,
+        name,
+        slot: IT,
+        space: ITS_SPACE,
+        account: 0,
+    };
+    world.ask(maker, create, PAYER).unwrap();
+    world.finish(maker, Request::Load {}, &[IT, FILE]);
+    let child = world.start(maker);
+    world.ask(maker, Request::TellEnd {}, &[IT, D + 1]).unwrap();
+    for round in 0..2 {
+        assert!(!world.objects.note_unresolved(child.id, write_at(0x1234_5000, 0x40_0002)));
+        assert_eq!(world.notices(), 1);
+        let info = world.ask(maker, Request::Info {}, &[IT]).unwrap();
+        let Answer::Program { state: State::Faulted, address, instruction, .. } = info else {
+            panic!("{info:?}")
+        };
+        assert_eq!((address, instruction), (0x1234_5000, 0x40_0002));
+        let tcb = child.start.tcb;
+        assert_eq!(world.ask(maker, Request::ReadRegisters {}, &[IT]), Ok(Answer::Done {}));
+        assert_eq!(world.act, Some(Act::ReadRegisters { tcb }));
+        let registers = Registers([7; REGISTERS]);
+        world.ask(maker, Request::WriteRegisters { registers }, &[IT]).unwrap();
+        assert_eq!(world.act, Some(Act::WriteRegisters { tcb, registers }));
+        if round == 0 {
+            assert_eq!(world.ask(maker, Request::Resume {}, &[IT]), Ok(Answer::Done {}));
+            let Some(Act::Resume { tcb, .. }) = world.act else { panic!("{:?}", world.act) };
+            assert_eq!(tcb, child.start.tcb);
+            assert_eq!(world.state(maker), State::Running);
+            let runs = Refusal::WrongState { state: State::Running };
+            world.refused(maker, Request::ReadRegisters {}, &[IT], runs);
+        }
+    }
+    world.finish(maker, Request::Kill {}, &[IT]);
+    assert_eq!(world.notices(), 1);
+    // Without it, the program ends.
+    world.finish(maker, Request::Destroy {}, &[IT]);
+    let child = world.child(maker);
+    assert!(world.objects.note_unresolved(child.id, write_at(0x10, 0x40_0000)));
+    let info = world.ask(maker, Request::Info {}, &[IT]);
+    let Ok(Answer::Program { state: State::Crashed, address: 0x10, instruction, .. }) = info else {
+        panic!("{info:?}")
+    };
+    assert_eq!(instruction, 0x40_0000);
+    assert_eq!(world.objects.program_in(child.id.space()), None::<ProgramId>);
+    world.reap();
 }

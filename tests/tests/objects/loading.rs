@@ -60,10 +60,13 @@ fn a_file_that_cannot_be_loaded_is_refused() {
         file.resize(bytes, 0);
         file
     };
-    let cases = [cases, vec![
-        (far(2 * PAGE, 3 * PAGE), ImageFault::Unsupported, 2 * PAGE),
-        (far(3 * PAGE, 3 * PAGE), ImageFault::CutOff, 3 * PAGE),
-    ]]
+    let cases = [
+        cases,
+        vec![
+            (far(2 * PAGE, 3 * PAGE), ImageFault::Unsupported, 2 * PAGE),
+            (far(3 * PAGE, 3 * PAGE), ImageFault::CutOff, 3 * PAGE),
+        ],
+    ]
     .concat();
     for (file, what, at) in cases {
         let (mut world, maker) = with_file(&file);

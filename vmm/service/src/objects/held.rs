@@ -23,7 +23,7 @@ use super::service::Objects;
 use super::state::place::Queue;
 use super::state::program::Program;
 use super::state::thread::{Held, Thread};
-use super::state::turn::Turn;
+use super::state::turn::{self, Turn};
 use super::types::{ProgramId, Turnstile, OBJECT_BADGE};
 use crate::types::program::Start;
 
@@ -174,16 +174,12 @@ impl<'p> Objects<'p> {
         while let Some(node) = self.queues.behind(behind) {
             behind.1 = node.key();
             let Some(held) = node.held.get() else { continue };
-            let over = self.programs.find(&held.whose).get().is_some_and(|program| {
-                let mut turn = program.turn.get();
-                turn.came_round(now, self.slice, self.shares);
-                let over = turn.is_over(self.slice);
-                let again = !over && turn.waits_again(self.least_had(program, now), self.slice);
-                program.turn.set(turn);
-                if again {
-                    self.have_catch_up(program, now);
-                }
-                over || again
+            let whose = self.programs.find(&held.whose).clone_pointer();
+            let over = whose.is_some_and(|program| {
+                let priority = program.counted.get();
+                let count = priority.map_or(0, |priority| self.started_with(priority));
+                let beside = || self.beside(program).map(|other| &other.turn);
+                turn::come_round(&program.turn, beside, count, (now, self.slice), self.shares)
             });
             let due = !over;
             self.set_held(node, Some(Held { due, ..held }));
@@ -192,34 +188,12 @@ impl<'p> Objects<'p> {
         again
     }
 
-    /// The programs beside one of its priority that were held of late: within two turns of all.
-    fn beside<'s>(
-        &'s self,
-        program: &'s Program<'p>,
-        now: u64,
-    ) -> impl Iterator<Item = (&'s Program<'p>, u64)> {
-        let turns = program.counted.get().map_or(0, |priority| 2 * self.started_with(priority));
-        let since = now.saturating_sub(self.slice.saturating_mul(turns as u64));
+    /// The others of a program's priority.
+    fn beside(&self, program: &Program<'p>) -> impl Iterator<Item = &'p Program<'p>> + use<'_, 'p> {
+        let own = program.number();
         let all = program.counted.get().into_iter();
         let all = all.flat_map(|priority| self.found_programs.of_priority(priority));
-        let others = all.filter(|it| it.number() != program.number());
-        others.filter_map(move |it| Some((it, it.turn.get().had_if_held_since(since)?)))
-    }
-
-    /// The least that one beside a program had; what itself had, if there is none.
-    fn least_had(&self, program: &Program<'p>, now: u64) -> u64 {
-        let had = self.beside(program, now).map(|(_, had)| had);
-        had.min().unwrap_or(program.turn.get().had())
-    }
-
-    /// Those beside a program have a turn more, as it is ahead of one of them.
-    fn have_catch_up(&self, program: &Program<'p>, now: u64) {
-        let had = program.turn.get().had();
-        for (other, _) in self.beside(program, now) {
-            let mut turn = other.turn.get();
-            turn.catch_up(had, self.slice);
-            other.turn.set(turn);
-        }
+        all.filter(move |other| other.number() != own)
     }
 
     /// Charges the piece of [`Objects::reap_step`] that was done from `begun` to `done`. The work

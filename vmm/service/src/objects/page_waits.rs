@@ -85,8 +85,7 @@ impl<'p> Objects<'p> {
         let Some((memory, into)) = parts else { return Ok(false) };
         let What::Memory { region, .. } = memory.what.get() else { return Ok(false) };
         let number = mapping.first.get() + page;
-        let node = self.tables.supplied(memory.number.get(), number);
-        let Some(node) = node.filter(|node| !node.leaves.get()) else { return Ok(false) };
+        let Some(node) = self.tables.there(memory, number) else { return Ok(false) };
         let all = page_rights(mapping.rights.get());
         if write && !(node.may_write.get() && all.contains(PageRights::WRITE)) {
             return Ok(false);

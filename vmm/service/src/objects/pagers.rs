@@ -216,10 +216,7 @@ impl<'p> Objects<'p> {
     ) -> Answered {
         check(memory, range)?;
         let number = memory.number.get();
-        let there = |page| {
-            let node = self.tables.supplied(number, page);
-            node.filter(|node| !node.leaves.get()).ok_or(Refusal::NotThere { page })
-        };
+        let there = |page| self.tables.there(memory, page).ok_or(Refusal::NotThere { page });
         for page in range.first..range.first + range.pages {
             there(page)?;
         }

@@ -47,9 +47,8 @@ impl<'p> Objects<'p> {
             return Ok(true);
         }
         let number = mapping.first.get() + page;
-        let node = self.tables.supplied(memory.number.get(), number);
-        let there = node.is_some_and(|node| !node.leaves.get());
-        let Some(from) = region(memory).filter(|_| there) else { return Ok(false) };
+        let there = self.tables.there(memory, number).and(region(memory));
+        let Some(from) = there else { return Ok(false) };
         if write {
             if mapped.is_some() {
                 vmm.decommit_some(into.space(), Pages::at(here), 1)?;

@@ -15,7 +15,7 @@
 use vmm::{CPtr, Kernel, Memory, Violation, Vmm};
 use vmm_client::objects::{Answer, Refusal, State};
 
-use super::answers::{refuse, Answered};
+use super::answers::{refuse, Answered, Refused};
 use super::service::Objects;
 use super::state::object::Object;
 use super::state::place::Course;
@@ -39,20 +39,13 @@ impl<'p> Objects<'p> {
             _ => return Err(Refusal::WrongState { state }),
         }
         let resumes_to = program.resumes_to.get().or(Some(state));
-        let mut next = self.first_thread(program);
-        let mut done = 0;
-        while let Some(thread) = next {
-            next = self.thread_behind(thread);
-            if runs(thread) {
-                match self.move_to_empty(vmm, thread) {
-                    Ok(()) => done += 1,
-                    Err(_) if done != 0 => {
-                        self.set_suspended(object, program, resumes_to);
-                        return Ok(Answer::More {});
-                    }
-                    Err(error) => return Err(refuse(error)),
-                }
-            }
+        let whole = self.each_thread(program, |this, thread| match runs(thread) {
+            true => this.move_to_empty(vmm, thread).map(|()| true),
+            false => Ok(false),
+        })?;
+        if !whole {
+            self.set_suspended(object, program, resumes_to);
+            return Ok(Answer::More {});
         }
         self.set_suspended(object, program, resumes_to);
         self.note_still(program);
@@ -80,34 +73,52 @@ impl<'p> Objects<'p> {
     ) -> Answered {
         let program = self.alive(object)?;
         let space = program.space_id.get().ok_or(Refusal::Internal {})?;
-        let mut next = self.first_thread(program);
-        let mut done = 0;
-        while let Some(thread) = next {
-            next = self.thread_behind(thread);
+        let whole = self.each_thread(program, |this, thread| {
             let stop = thread.stop.get();
             if !stop.is_wanted() || !can_stop(thread) || is_suspended_alone(thread) {
-                continue;
+                return Ok(false);
             }
-            match self.move_thread(vmm, thread, space) {
-                Ok(()) => done += 1,
-                Err(_) if done != 0 => {
-                    // Some of them run.
-                    self.set_suspended(object, program, Some(resumes_to));
-                    return Ok(Answer::More {});
-                }
-                Err(error) => return Err(refuse(error)),
-            }
+            this.move_thread(vmm, thread, space)?;
             if stop == Stop::Done {
-                self.goes_on(vmm, thread);
+                this.goes_on(vmm, thread);
             } else {
                 // What the empty space does to it may be told already.
                 thread.stop.set(Stop::Undone);
             }
+            Ok(true)
+        })?;
+        if !whole {
+            // Some of them run.
+            self.set_suspended(object, program, Some(resumes_to));
+            return Ok(Answer::More {});
         }
         program.resumes_to.set(None);
         object.set_state(resumes_to);
         self.set_due(object, false);
         Ok(Answer::Done {})
+    }
+
+    /// Does something with one thread of a program after another; `does` says whether it was one for
+    /// it. Returns whether that was done with all: where the kernel refuses one behind others it is
+    /// done with those.
+    ///
+    /// # Errors
+    /// What it refuses of the first.
+    fn each_thread(
+        &mut self,
+        program: &Program<'p>,
+        mut does: impl FnMut(&mut Self, &'p Thread<'p>) -> vmm::Result<bool>,
+    ) -> Result<bool, Refused> {
+        let (mut next, mut done) = (self.first_thread(program), 0);
+        while let Some(thread) = next {
+            next = self.thread_behind(thread);
+            match does(self, thread) {
+                Ok(was_one) => done += u32::from(was_one),
+                Err(_) if done != 0 => return Ok(false),
+                Err(error) => return Err(refuse(error)),
+            }
+        }
+        Ok(true)
     }
 
     /// Has a thread go on that has its program's space again, and waits for the answer to a fault.

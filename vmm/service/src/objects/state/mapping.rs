@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{RegionId, Source};
-use vmm_client::objects::{Amounts, Rights};
+use vmm_client::objects::{Amounts, Rights, PAGE_BYTES};
 
 use super::object::Object;
 
@@ -136,4 +136,9 @@ impl<'a> KeyAdapter<'a> for ByPayer<'_> {
     fn get_key(&self, mapping: &'a Mapping<'_>) -> (u32, Id) {
         (number(&mapping.payer), mapping.id())
     }
+}
+
+/// Whether a mapping begins where another ends. A part that was moved keeps its number.
+pub(crate) fn is_behind(lower: &Mapping<'_>, upper: &Mapping<'_>) -> bool {
+    upper.start.get() == lower.start.get() + lower.pages.get() as usize * PAGE_BYTES
 }

@@ -6,7 +6,7 @@ use core::cell::Cell;
 
 use intrusive_collections::{Bound, RBTree};
 use vmm::{Numbers, Pool};
-use vmm_client::objects::{Amounts, Kind, Rights, PAGE_BYTES};
+use vmm_client::objects::{Amounts, Kind, Rights};
 
 use super::capability::{self, Capability};
 use super::counts::{add, sub};
@@ -389,13 +389,13 @@ impl<'p> Tables<'p> {
     /// The mapping behind another, of those that were cut from one and lie as they did.
     pub fn mapping_behind(&self, node: &Mapping<'p>) -> Option<&'p Mapping<'p>> {
         let found = self.mappings.find(&(node.token.get(), node.base_behind())).clone_pointer();
-        found.filter(|behind| is_behind(node, behind))
+        found.filter(|behind| mapping::is_behind(node, behind))
     }
 
     /// The mapping before another, of those that were cut from one and lie as they did.
     pub fn mapping_before(&self, node: &Mapping<'p>) -> Option<&'p Mapping<'p>> {
         let page = node.base.get().checked_sub(1)?;
-        self.mapping(node.token.get(), page).filter(|before| is_behind(before, node))
+        self.mapping(node.token.get(), page).filter(|before| mapping::is_behind(before, node))
     }
 
     /// The mapping of a space that begins at an address, or the last that begins below it.
@@ -463,6 +463,11 @@ impl<'p> Tables<'p> {
         self.supplied.find(&(memory, page)).clone_pointer()
     }
 
+    /// The same of a page that is not being taken back.
+    pub fn there(&self, memory: &Object<'p>, page: u32) -> Option<&'p Supplied<'p>> {
+        self.supplied(memory.number.get(), page).filter(|node| !node.leaves.get())
+    }
+
     /// The first page of a memory object that was supplied.
     pub fn first_supplied(&self, memory: u32) -> Option<&'p Supplied<'p>> {
         let found = self.supplied.lower_bound(Bound::Included(&(memory, 0))).clone_pointer();
@@ -481,11 +486,6 @@ impl<'p> Tables<'p> {
         let found = self.mappings_paid.lower_bound(Bound::Included(&key)).clone_pointer();
         found.filter(|node| node.payer.get().is_some_and(|other| other.is(account)))
     }
-}
-
-/// Whether a mapping begins where another ends. A part that was moved keeps its number.
-fn is_behind(lower: &Mapping<'_>, upper: &Mapping<'_>) -> bool {
-    upper.start.get() == lower.start.get() + lower.pages.get() as usize * PAGE_BYTES
 }
 
 /// Changes how many mappings the objects count to which one belongs.

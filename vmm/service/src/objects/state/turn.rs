@@ -21,6 +21,8 @@
 //! counted, too ([`Shares`]): whoever is ahead of another that was held of late waits for a second
 //! turn of the others, once.
 
+use core::cell::Cell;
+
 /// The most of the time until a message that counts, in times of what the message took.
 const MAX_OWN: u64 = 16;
 /// How far one may be ahead of another, in parts of a slice.
@@ -127,6 +129,37 @@ impl Turn {
         self.answered = now;
         self.others = all.0;
     }
+}
+
+/// The others had a turn since `own` was held. Returns whether it waits on: as it took several slices,
+/// or is ahead of one of `others` that was held of late, within two turns of all `programs` of the
+/// priority. Then those have a turn more.
+pub(crate) fn come_round<'t, I: Iterator<Item = &'t Cell<Turn>>>(
+    own: &Cell<Turn>,
+    others: impl Fn() -> I,
+    programs: usize,
+    (now, slice): (u64, u64),
+    all: Shares,
+) -> bool {
+    let mut turn = own.get();
+    turn.came_round(now, slice, all);
+    if turn.is_over(slice) {
+        own.set(turn);
+        return true;
+    }
+    let since = now.saturating_sub(slice.saturating_mul(2 * programs as u64));
+    let of_late = || others().filter_map(|it| Some((it, it.get().had_if_held_since(since)?)));
+    let least = of_late().map(|(_, had)| had).min();
+    let again = turn.waits_again(least.unwrap_or(turn.had()), slice);
+    own.set(turn);
+    if again {
+        for (other, _) in of_late() {
+            let mut behind = other.get();
+            behind.catch_up(turn.had(), slice);
+            other.set(behind);
+        }
+    }
+    again
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ enum Does {
 
 struct Program {
     does: Does,
-    turn: Turn,
+    turn: Cell<Turn>,
     messages: u32,
     /// What is left of the time until its next message.
     left: Option<u64>,
@@ -70,7 +70,7 @@ impl Machine {
     fn new(phase: u64, does: &[Does]) -> Machine {
         let program = |&does| Program {
             does,
-            turn: Turn::default(),
+            turn: Cell::default(),
             messages: 0,
             left: None,
             ticks: TICKS,
@@ -115,27 +115,14 @@ impl Machine {
         }
     }
 
-    /// What `Objects::come_round` does.
-    fn waits_still(&mut self, who: usize) -> bool {
-        let (now, all) = (self.now, self.all);
-        let since = now.saturating_sub(2 * self.programs.len() as u64 * SLICE);
-        let turn = &mut self.programs[who].turn;
-        turn.came_round(now, SLICE, all);
-        if turn.is_over(SLICE) {
-            return true;
-        }
-        let had = turn.had();
-        let held = |turn: &Turn| turn.had_if_held_since(since);
-        let mut others: Vec<_> = (0..self.programs.len()).filter(|other| *other != who).collect();
-        others.retain(|other| held(&self.programs[*other].turn).is_some());
-        let least = others.iter().filter_map(|other| held(&self.programs[*other].turn)).min();
-        if !self.programs[who].turn.waits_again(least.unwrap_or(had), SLICE) {
-            return false;
-        }
-        for other in others {
-            self.programs[other].turn.catch_up(had, SLICE);
-        }
-        true
+    /// Whether one that is held waits on when the others had their turn.
+    fn waits_still(&self, who: usize) -> bool {
+        let beside = || {
+            let others = self.programs.iter().enumerate().filter(|(other, _)| *other != who);
+            others.map(|(_, program)| &program.turn)
+        };
+        let count = self.programs.len();
+        come_round(&self.programs[who].turn, beside, count, (self.now, SLICE), self.all)
     }
 
     fn step(&mut self) {
@@ -181,9 +168,14 @@ impl Machine {
         program.got += served;
         program.ran = self.now;
         program.messages += 1;
-        program.turn.serve((received, self.now), SLICE, &mut self.all);
-        if program.turn.is_over(SLICE) {
-            program.turn.hold(self.now);
+        let mut turn = program.turn.get();
+        turn.serve((received, self.now), SLICE, &mut self.all);
+        let over = turn.is_over(SLICE);
+        if over {
+            turn.hold(self.now);
+        }
+        program.turn.set(turn);
+        if over {
             self.ready.push_front(Ready::Turnstile(who, true));
         } else if sleep != 0 {
             self.asleep.push((self.now + sleep, who));
