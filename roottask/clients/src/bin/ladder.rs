@@ -13,11 +13,11 @@ use vmm_client::{program, tell};
 program!(main);
 
 /// What a program may have that it starts.
-const STARTED: Amounts = Amounts([60, 50, 150, 10, 3, 16, 32]);
+const STARTED: Amounts = Amounts([60, 37, 150, 9, 1, 16, 32]);
 /// Its own priority: all are below.
 const OWN: u8 = 100;
 /// The most at a time.
-const MANY: usize = 12;
+const MANY: usize = 34;
 
 fn start(program: &Program, file: &Memory, priority: u8) -> Result<(Child, Space, Account)> {
     let options = ProgramOptions::FEW_SLOTS;
@@ -44,7 +44,7 @@ fn main(program: &Program, times: usize) -> Result {
         // None of them runs before this one waits.
         let mut all = [const { None }; MANY];
         for (nth, place) in all.iter_mut().enumerate() {
-            *place = Some(start(program, &file, OWN - 1 - 7 * nth as u8)?);
+            *place = Some(start(program, &file, OWN - 1 - 2 * nth as u8)?);
         }
         for (child, its_space, its_account) in all.into_iter().flatten() {
             assert_eq!(child.wait(told)?.code, 0);

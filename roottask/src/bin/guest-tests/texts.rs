@@ -135,7 +135,6 @@ fn errors_of_a_server(_: &mut Context) -> Outcome {
         (ServerError::Service(NOT_MANAGED.into()), &["0xabc000"]),
         (ServerError::Kernel(REFUSED), &["kernel", "revoke first"]),
         (ServerError::TooManyClients { most: 717 }, &["717 clients"]),
-        (ServerError::TooManyPriorities { most: 717 }, &["717 priorities"]),
         (ServerError::Pacer(PacerError::TimerLost), &["timer", "not answer"]),
     ];
     hold(source, "ServerError", said)

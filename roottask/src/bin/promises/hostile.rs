@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Pagers and programs that do what they should not, beside a program that uses its guarantee; and
-//! programs of more priorities than the server can have at a time.
+//! programs of more priorities at a time than the server has threads that tell whose turn it is.
 
 use roottask::Outcome;
 use vmm_service::objects::protocol::{Amounts, FIRST_FREE_SLOT};
@@ -10,16 +10,19 @@ use super::images;
 use super::world::{Part, World};
 
 const AMOUNTS: Amounts = Amounts([1600, 1240, 7000, 280, 78, 1000, 2200]);
+/// For 34 programs at a time.
+const MANY: Amounts = Amounts([2200, 1370, 7000, 350, 80, 1000, 2200]);
 const WITNESS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200]);
 
 /// A256 A257 A258: so many times.
 pub fn run(world: &mut World, rounds: usize) -> Outcome {
     let part = |name, file, amounts, argument| Part { name, file, amounts, argument };
     let witness = (part("witness", images::WITNESS, WITNESS, 10 * rounds), End::Exited(0));
-    for (name, file, own) in
-        [("arbiter", images::ARBITER, images::ARBITER), ("ladder", images::LADDER, images::BRIEF)]
-    {
-        let hostile = (part(name, file, AMOUNTS, rounds), End::Exited(0));
+    for (name, file, amounts, own) in [
+        ("arbiter", images::ARBITER, AMOUNTS, images::ARBITER),
+        ("ladder", images::LADDER, MANY, images::BRIEF),
+    ] {
+        let hostile = (part(name, file, amounts, rounds), End::Exited(0));
         world.run_with(&[hostile, witness], |world, programs| {
             for &program in programs.iter().flatten().take(1) {
                 world.server.give_file(&mut world.vmm, program, (FIRST_FREE_SLOT, own))?;

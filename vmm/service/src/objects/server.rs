@@ -266,7 +266,7 @@ impl Server {
     /// [`Server::start`] does it where that was not done before.
     ///
     /// # Errors
-    /// [`ServerError::TooManyPriorities`]; what the manager refuses.
+    /// What the manager refuses.
     pub fn prepare(
         &mut self,
         vmm: &mut Manager,

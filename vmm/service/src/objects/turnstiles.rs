@@ -8,8 +8,8 @@
 //! ```
 //!
 //! It runs only when it was sent. When nobody else is ready it comes at once. There are so many at
-//! the most; where a further priority is to have one, it is one that a priority without programs
-//! had.
+//! the most; where a program of a further priority is held, it has one that nobody is held by, or one
+//! of a lower priority, whose programs do not run anyway: that gets its priority.
 //!
 //! Each program that is held has one of its own: so it goes on as if its own thread had yielded. If
 //! two had one, the second, held while that is on its way, would go on before others had their
@@ -23,8 +23,7 @@ use vmm::CPtr;
 use super::types::Turnstile;
 use crate::server::ServerError;
 
-/// The most turnstiles of a server, and so the most priorities that its programs have at a time.
-/// Where more programs are held at a time, some share one.
+/// The most turnstiles of a server. Where more programs are held at a time, some share one.
 pub const MAX_TURNSTILES: usize = 32;
 
 /// The label of the answer that ends a turnstile's thread. That of a call which fails ends it, too.
@@ -39,6 +38,16 @@ struct Entry {
     /// Whether it waits to be sent; otherwise it is on its way.
     waits: bool,
     thread: JoinHandle<()>,
+}
+
+impl Entry {
+    /// Gives it another priority.
+    fn set_priority(&mut self, priority: u8) -> Result<(), ServerError> {
+        let (authority, wanted) = (sel4::init_thread::slot::TCB.cap(), priority.into());
+        self.thread.tcb().tcb_set_sched_params(authority, wanted, wanted)?;
+        self.priority = priority;
+        Ok(())
+    }
 }
 
 /// The turnstiles of a server.
@@ -56,8 +65,7 @@ impl Turnstiles {
     /// several.
     ///
     /// # Errors
-    /// [`ServerError::TooManyPriorities`] when there is none of this priority; what the manager
-    /// refuses.
+    /// What the manager refuses.
     pub fn prepare(
         &mut self,
         vmm: &mut Manager,
@@ -73,15 +81,7 @@ impl Turnstiles {
                         Some(make(vmm, endpoint, (priority, Turnstile(index as u8).badge()))?);
                 }
                 None => match self.spare(priority, all == 0, &started) {
-                    Some(entry) => {
-                        let authority = sel4::init_thread::slot::TCB.cap();
-                        let priority = sel4::Word::from(priority);
-                        entry.thread.tcb().tcb_set_sched_params(authority, priority, priority)?;
-                        entry.priority = priority as u8;
-                    }
-                    None if all == 0 => {
-                        return Err(ServerError::TooManyPriorities { most: MAX_TURNSTILES });
-                    }
+                    Some(entry) => entry.set_priority(priority)?,
                     None => return Ok(()),
                 },
             }
@@ -113,13 +113,21 @@ impl Turnstiles {
         self.0[index].as_mut()
     }
 
-    /// One of a priority that waits; if none does, one that is on its way.
-    pub fn choose(&self, priority: u8) -> Option<Turnstile> {
-        let of = |waits: bool| {
-            let is = |entry: &Entry| entry.priority == priority && entry.waits == waits;
-            self.0.iter().position(|place| place.as_ref().is_some_and(is))
-        };
-        of(true).or_else(|| of(false)).map(|index| Turnstile(index as u8))
+    /// One of a priority that waits; if none does, one that is on its way. Where there is none, one
+    /// of another that waits; or one that is on its way to programs of a lower priority, which do
+    /// not run before this one does: whoever is held by it goes on with this one. One on its way to
+    /// a higher priority has this one's programs wait already.
+    pub fn choose(&mut self, priority: u8) -> Option<Turnstile> {
+        let all = || self.0.iter().enumerate().filter_map(|(at, it)| Some((at, it.as_ref()?)));
+        let of = |waits: bool| all().find(|(_, it)| it.priority == priority && it.waits == waits);
+        if let Some((index, _)) = of(true).or_else(|| of(false)) {
+            return Some(Turnstile(index as u8));
+        }
+        let lower = || all().filter(|(_, it)| it.priority < priority);
+        let found = all().find(|(_, it)| it.waits);
+        let (index, _) = found.or_else(|| lower().min_by_key(|(_, it)| it.priority))?;
+        self.0[index].as_mut()?.set_priority(priority).ok()?;
+        Some(Turnstile(index as u8))
     }
 
     fn entry(&mut self, turnstile: Turnstile) -> Option<&mut Entry> {

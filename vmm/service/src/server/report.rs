@@ -94,11 +94,6 @@ pub enum ServerError {
     },
     /// The pacer that a server was to tell the time by refused.
     Pacer(PacerError),
-    /// Programs have as many priorities as those of a server can have.
-    TooManyPriorities {
-        /// How many those are.
-        most: usize,
-    },
 }
 
 impl From<Error> for ServerError {
@@ -141,9 +136,6 @@ impl fmt::Display for ServerError {
             ServerError::Kernel(error) => write!(f, "the kernel refused: {error}"),
             ServerError::TooManyClients { most } => write!(f, "{most} clients run already"),
             ServerError::Pacer(error) => error.fmt(f),
-            ServerError::TooManyPriorities { most } => {
-                write!(f, "programs have {most} priorities already")
-            }
         }
     }
 }
