@@ -228,14 +228,14 @@ impl<'p> Objects<'p> {
         if let Some(tcb) = self.next_going_on().or_else(|| self.next_resumed()) {
             return Some(tcb);
         }
-        let thread = self.queues.first(Queue::Threads)?;
+        let thread = self.queues.first_due(Queue::Threads)?;
         self.set_held(thread, None);
         thread.tcb()
     }
 
     /// The next answer that was held and is given now, with the slot of the right to give it.
     pub(super) fn next_held(&mut self) -> Option<(CPtr, Message)> {
-        let thread = self.queues.first(Queue::Answers)?;
+        let thread = self.queues.first_due(Queue::Answers)?;
         let message = thread.held.get()?.answer?;
         self.set_held(thread, None);
         Some((thread.reply.get(), message))

@@ -66,6 +66,9 @@ impl<'p> Objects<'p> {
         if let Some(held) = self.next_held() {
             return Some(held);
         }
+        if self.waiting == 0 {
+            return None;
+        }
         // A capability of theirs has ended.
         if let Some(answer) = self.try_waiting(vmm, 0) {
             return Some(answer);

@@ -52,10 +52,12 @@ pub(crate) fn charge<'p>(account: &'p Object<'p>, amounts: Amounts) -> Result<()
 
 /// Takes a charge back.
 pub(crate) fn refund<'p>(account: &'p Object<'p>, amounts: Amounts) {
+    let mut bears = account;
     for (object, figures) in bearers(account) {
         object.what.set(What::Account(figures.give_back(amounts)));
+        bears = object;
     }
-    relieve(account);
+    relieve(bears);
 }
 
 /// The account that bears in the end what is used by this one: the first that is a guarantee.
@@ -63,9 +65,8 @@ pub(crate) fn guarantee<'p>(account: &'p Object<'p>) -> &'p Object<'p> {
     bearers(account).last().map_or(account, |(object, _)| object)
 }
 
-/// Notes that requests which wait for what an account lacks may be tried again: with the root of all.
-fn relieve<'p>(account: &'p Object<'p>) {
-    let bears = guarantee(account);
+/// Notes that requests which wait for what a guarantee lacks may be tried again: with the root of all.
+fn relieve<'p>(bears: &'p Object<'p>) {
     if bears.waiters.get() == 0 || bears.relieved.replace(true) {
         return;
     }
@@ -84,7 +85,7 @@ pub(crate) fn give<'p>(child: &'p Object<'p>, amounts: Amounts) -> Result<(), Re
         charge(parent, amounts)?;
     }
     child.what.set(What::Account(raised));
-    relieve(child);
+    relieve(guarantee(child));
     Ok(())
 }
 

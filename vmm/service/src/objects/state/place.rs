@@ -23,6 +23,13 @@ pub(crate) enum Queue {
     Waiting(u32),
 }
 
+impl Queue {
+    /// Whether what it is there for is done now.
+    pub fn is_due(self) -> bool {
+        matches!(self, Queue::Answers | Queue::Threads)
+    }
+}
+
 /// A place in a queue.
 pub(crate) type Place = (Queue, u64);
 

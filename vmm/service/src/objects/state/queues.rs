@@ -19,8 +19,9 @@ pub(crate) struct Queues<'p> {
     by_place: RBTree<ByPlace<'p>>,
     by_whose: RBTree<ByWhose<'p>>,
     by_course: RBTree<ByCourse<'p>>,
-    /// How many threads have a slot, and are not being taken apart.
+    /// How many threads have a slot, and are not being taken apart; and how much is given now.
     places: u32,
+    due: u32,
 }
 
 impl<'p> Queues<'p> {
@@ -30,6 +31,7 @@ impl<'p> Queues<'p> {
             by_whose: RBTree::new(ByWhose::new()),
             by_course: RBTree::new(ByCourse::new()),
             places: 0,
+            due: 0,
         }
     }
 
@@ -39,6 +41,7 @@ impl<'p> Queues<'p> {
         if place != thread.noted.place.get() {
             self.unplace(thread);
             thread.noted.place.set(place);
+            self.due += u32::from(place.0.is_due());
             if place.0 != Queue::None {
                 self.by_place.insert(thread);
             }
@@ -69,6 +72,14 @@ impl<'p> Queues<'p> {
         self.count(thread, false);
     }
 
+    /// The first that is given now, or goes on, in this queue: mostly there is none in either.
+    pub fn first_due(&self, queue: Queue) -> Option<&'p Thread<'p>> {
+        match self.due {
+            0 => None,
+            _ => self.first(queue),
+        }
+    }
+
     /// How many slots there are.
     pub fn places(&self) -> u32 {
         self.places
@@ -87,6 +98,7 @@ impl<'p> Queues<'p> {
         let place = thread.noted.place.get();
         if place.0 != Queue::None {
             self.by_place.find_mut(&(place, thread.key())).remove();
+            self.due -= u32::from(place.0.is_due());
         }
         thread.noted.place.set(Place::default());
     }
@@ -114,6 +126,9 @@ impl<'p> Queues<'p> {
 
     /// The first that is in the course of this.
     pub fn in_course(&self, course: Course) -> Option<&'p Thread<'p>> {
+        if self.by_course.is_empty() {
+            return None;
+        }
         let found = self.by_course.lower_bound(Bound::Included(&(course, (0, 0)))).clone_pointer();
         found.filter(|thread| thread.noted.course.get() == course)
     }

@@ -12,6 +12,8 @@ pub(crate) struct Waits<'p> {
     by_mapping: RBTree<ByMapping<'p>>,
     by_deadline: RBTree<ByDeadline<'p>>,
     by_order: RBTree<ByOrder<'p>>,
+    /// How many go on now.
+    due: u32,
 }
 
 impl<'p> Waits<'p> {
@@ -21,6 +23,7 @@ impl<'p> Waits<'p> {
             by_mapping: RBTree::new(ByMapping::new()),
             by_deadline: RBTree::new(ByDeadline::new()),
             by_order: RBTree::new(ByOrder::new()),
+            due: 0,
         }
     }
 
@@ -36,8 +39,9 @@ impl<'p> Waits<'p> {
         if wait.deadline().is_some() {
             self.by_deadline.insert(thread);
         }
-        if wait.order().is_some() {
+        if let Some(order) = wait.order() {
             self.by_order.insert(thread);
+            self.due += u32::from(order == Order::GoesOn);
         }
     }
 
@@ -53,6 +57,7 @@ impl<'p> Waits<'p> {
         }
         if let Some(order) = wait.order() {
             self.by_order.find_mut(&(order, wait.turn)).remove();
+            self.due -= u32::from(order == Order::GoesOn);
         }
         thread.paging.set(None);
     }
@@ -94,7 +99,10 @@ impl<'p> Waits<'p> {
 
     /// The next that goes on now.
     pub fn going_on(&self) -> Option<&'p Thread<'p>> {
-        self.first(Order::GoesOn)
+        match self.due {
+            0 => None,
+            _ => self.first(Order::GoesOn),
+        }
     }
 
     fn first(&self, order: Order) -> Option<&'p Thread<'p>> {
