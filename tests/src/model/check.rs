@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use untyped_alloc::CPtr;
+
 use super::kernel::ModelKernel;
 use super::state::arch::mask;
 use super::state::cap::Cap;
@@ -77,6 +79,11 @@ impl ModelKernel<'_> {
                 assert!(!self.cap_in(prev).is_null(), "{prev:?} is empty and in the list");
             }
         }
+    }
+
+    /// Whether a capability descends from the one at `cptr` in the caller's CSpace.
+    pub fn has_derived(&self, cptr: CPtr) -> bool {
+        self.slot_of(cptr).is_some_and(|slot| self.child(slot).is_some())
     }
 
     /// The slots whose capabilities descend from the one in `slot`.

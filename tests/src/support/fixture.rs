@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
-use crate::model::{Arena, Mapping, ModelKernel, SharedModel};
-use untyped_alloc::CachePolicy;
+use crate::model::{Arena, Cap, Mapping, ModelKernel, SharedModel};
 use untyped_alloc::kernel::Rights;
-use vmm::{SpaceId, Vmm};
+use untyped_alloc::{Blueprint, CachePolicy, CapPath, ObjectState};
+use vmm::{SpaceId, Usage, Vmm};
 
 use super::boot::BootParts;
 use super::machine::{Machine, PAGE, Target};
@@ -96,6 +96,24 @@ impl<'a> Fixture<'a> {
         let stats = self.vmm.stats();
         assert_eq!(stats.allocator.total_bytes, self.machine.ram_bytes(), "RAM is lost");
         self.check_direct_map(stats.direct_map_frames);
+        self.check_kept();
+    }
+
+    /// I33: there is no capability in a CNode that is kept for whoever wants one next, and none is
+    /// derived from its own.
+    #[track_caller]
+    pub fn check_kept(&self) {
+        for block in self.vmm.allocator().inventory() {
+            let Usage::Objects(batch) = block.usage else { continue };
+            let Blueprint::CNode { radix_bits } = batch.blueprint else { continue };
+            let Some((slot, ObjectState::Ready { .. })) = batch.object(0) else { continue };
+            let kernel = self.kernel();
+            for index in 0..1 << radix_bits {
+                let path = CapPath { root: slot, index, depth: radix_bits };
+                assert_eq!(kernel.cap_at(path), Some(Cap::Null), "slot {index} of {slot:?}");
+            }
+            assert!(!kernel.has_derived(slot), "somebody has {slot:?}");
+        }
     }
 
     /// I23: each frame in the direct map is at its place, and there are so many.

@@ -51,6 +51,7 @@ mod accounts;
 mod badges;
 mod children;
 mod clones;
+mod cnodes;
 mod console;
 mod controls;
 mod elf;

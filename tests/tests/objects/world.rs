@@ -348,6 +348,15 @@ impl World {
     /// What a program does to its own CNode: a copy from one slot to another, of any program.
     #[track_caller]
     pub fn copy(&mut self, (from, at): (Program, u32), (to, slot): (Program, u32)) {
+        if from.id != to.id {
+            // Between programs capabilities go by an endpoint that both were given.
+            for program in [from, to] {
+                let place = ((1 << program.cnode_bits) - 1, self.endpoint);
+                let vmm = &mut self.fixture.vmm;
+                // One may have it already.
+                let _ = self.objects.give_capability(vmm, program.id, place, CapRights::WRITE);
+            }
+        }
         let kernel = self.fixture.vmm.kernel_mut();
         kernel.cnode_copy(to.slot(slot), from.slot(at), CapRights::all()).unwrap();
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Freeing objects: they are destroyed, or quarantined where the kernel refuses.
+//! Freeing objects: they are destroyed, or quarantined where the kernel refuses; or kept as they are.
 
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
-use crate::types::{CPtr, Error, Invocation, Object, Objects, Result};
+use crate::state::{Class, Room};
+use crate::types::{CPtr, Error, Invocation, Object, ObjectState, Objects, Result};
 
 impl Allocator<'_> {
     /// Destroys an object and everything derived from its capability. One kernel call, or two while
@@ -27,6 +28,27 @@ impl Allocator<'_> {
                 .map_err(|error| Error::Kernel { invocation: Invocation::CNodeDelete, error })?;
             self.retire(chunk, index);
         }
+        Ok(())
+    }
+
+    /// Takes back an object that is as it was when it was made, and from whose capability none is
+    /// derived: a CNode without a capability in it. The next that is allocated is this one, if it
+    /// came alone and none like it is kept already; else it is destroyed. No kernel call where it
+    /// is kept.
+    ///
+    /// # Errors
+    /// As [`Allocator::free`]. The id is stale from now on, whatever became of the object.
+    pub fn free_unchanged(&mut self, kernel: &mut impl Kernel, object: Object) -> Result<()> {
+        let (chunk, index) = self.find_live(object)?;
+        let kind = Room::new(false, chunk.blueprint());
+        let has_one = self.chunks.with_room(Class::EmptyZeroed, kind).is_some();
+        if has_one || chunk.count() != 1 {
+            return self.free(kernel, object);
+        }
+        self.live.sub(&self.sizes, chunk.blueprint(), 1);
+        self.chunks.free(chunk, index, 1, ObjectState::Ready { clean: true });
+        let serial = self.next_serial();
+        self.chunks.renumber(chunk, serial);
         Ok(())
     }
 

@@ -9,7 +9,7 @@
 //! - one that *recycles*: its objects (frames, page tables) are allocated again after they come
 //!   back; a frame that comes back is dirty;
 //! - one that *destroys*: an object that comes back is deleted and retired, and its memory returns
-//!   when no object of the chunk is left.
+//!   when no object of the chunk is left. A single one that comes back as it was made may be kept.
 
 use core::cell::Cell;
 
@@ -147,6 +147,11 @@ impl<'p> Chunks<'p> {
         chunk.serial.set(0);
         self.told -= usize::from(chunk.told.replace(false));
         self.pool.free(chunk);
+    }
+
+    /// Gives a chunk without a live object another serial number: ids of its objects are stale.
+    pub fn renumber(&mut self, chunk: &Chunk<'p>, serial: u64) {
+        chunk.serial.set(serial);
     }
 
     /// Records that a capability to an object of a chunk was copied for a caller. It is known of

@@ -22,11 +22,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.check_unmapped(blueprint, object.slot(), 1)?;
         }
         self.alloc.free(&mut self.kernel, object)?;
-        // Out of the account that it is in, if it is in one.
+        self.counts_no_more(object);
+        Ok(())
+    }
+
+    /// Takes back an object that is as it was when it was made, and from whose capability none is
+    /// derived: a CNode without a capability in it. It may be handed out again. No kernel call, or
+    /// those of [`Vmm::free`].
+    ///
+    /// # Errors
+    /// As [`Vmm::free`].
+    pub fn free_unchanged(&mut self, object: Object) -> Result {
+        self.alloc.free_unchanged(&mut self.kernel, object)?;
+        self.counts_no_more(object);
+        Ok(())
+    }
+
+    /// Takes an object out of the account that it is in, if it is in one.
+    fn counts_no_more(&mut self, object: Object) {
         if let Some(space) = self.spaces.with_number(object.account()) {
             space.objects.set(space.objects.get() - 1);
         }
-        Ok(())
     }
 
     /// Destroys objects that were allocated together.

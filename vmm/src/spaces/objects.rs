@@ -73,4 +73,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         self.free(object)
     }
+
+    /// Deletes all capabilities that are derived from an object's, which was allocated for this
+    /// space and counts as nobody's from now on: returns its id. One kernel call.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSpace`]; [`Error::NotOfSpace`] as [`Vmm::free_for`]; [`Error::Allocator`] for
+    /// an object that was freed before; [`Error::Kernel`]. Then it counts as it did.
+    pub fn part_from(&mut self, space: SpaceId, object: Object) -> Result<Object> {
+        let node = self.space(space)?;
+        if object.account() != space.number() {
+            return Err(Error::NotOfSpace { space, slot: object.slot() });
+        }
+        self.alloc.blueprint_of(object)?;
+        self.kernel.cnode_revoke(self.alloc.path(object.slot()))?;
+        node.objects.set(node.objects.get() - 1);
+        Ok(Object::from_parts(object.slot(), object.serial()))
+    }
 }

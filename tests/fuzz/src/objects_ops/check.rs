@@ -34,6 +34,7 @@ impl World<'_> {
         assert_eq!(self.objects.validate(&self.host.vmm), Ok(()));
         if self.trace || self.steps.is_multiple_of(CHECKED_EACH) {
             self.host.kernel().check_manager();
+            self.host.check_kept();
             self.check_victim();
         }
     }

@@ -322,7 +322,17 @@ impl World<'_> {
         let from = bytes.below(SLOTS as usize) as u32;
         let to = 8 + bytes.below(SLOTS as usize - 8) as u32;
         let other = self.programs.get(bytes.below(self.programs.len()));
-        let into = other.filter(|_| bytes.one_in(2)).unwrap_or(known).slot(to);
+        let into = other.filter(|_| bytes.one_in(2)).unwrap_or(known);
+        if into.id != known.id {
+            // Between programs capabilities go by an endpoint that both were given.
+            for program in [known, into] {
+                let place = ((1 << program.cnode_bits) - 1, self.endpoint);
+                let vmm = &mut self.host.vmm;
+                // One may have it already, or have ended.
+                let _ = self.objects.give_capability(vmm, program.id, place, CapRights::WRITE);
+            }
+        }
+        let into = into.slot(to);
         let kernel = self.host.vmm.kernel_mut();
         // The kernel refuses what is not there, and occupied slots.
         match bytes.below(4) {

@@ -2,8 +2,8 @@
 //! What is in use is not given back, and what was given back is not used.
 
 use vmm::{
-    Blame, Blueprint, Error, Invocation, KernelError, Objects, Pages, Placement, RegionOptions,
-    Rights, ShareOptions,
+    Blame, Blueprint, CapPath, Error, Invocation, Kernel, KernelError, Objects, Pages, Placement,
+    RegionOptions, Rights, ShareOptions,
 };
 
 use super::{FREE, tagged};
@@ -20,6 +20,7 @@ on_each!(
     what_is_no_live_frame_is_not_brought,
     a_slot_that_is_not_empty_spoils_nothing,
     an_object_is_freed_from_the_account_that_it_is_in,
+    an_object_that_is_as_it_was_made_is_the_next_ones,
     copies_of_a_frames_capability_end_with_its_use,
 );
 
@@ -292,6 +293,53 @@ fn an_object_is_freed_from_the_account_that_it_is_in(target: Target) {
     host.vmm.free_for(other, others).expect("its own");
     host.vmm.destroy_space(other).expect("nothing is left in it");
     host.spaces.truncate(1);
+    host.check();
+}
+
+/// A239: the next of its kind; its id is not, and a second one is destroyed.
+fn an_object_that_is_as_it_was_made_is_the_next_ones(target: Target) {
+    let mut host = Fixture::small(target);
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    let own = host.own();
+    let cnode = Blueprint::CNode { radix_bits: 6 };
+    let [one, other] =
+        [cnode, cnode].map(|cnode| host.vmm.allocate_for(space, cnode).expect("memory"));
+    let inner = host.vmm.allocator().path(one.slot());
+    let within = CapPath { root: one.slot(), index: 9, depth: 6 };
+    host.vmm.kernel_mut().cnode_copy(within, inner, Rights::all()).expect("an empty slot");
+    let wrong = Error::NotOfSpace { space: own, slot: one.slot() };
+    host.refuses(wrong, |vmm| vmm.part_from(own, one));
+    let parted = host.vmm.part_from(space, one).expect("an object");
+    assert_eq!(host.vmm.usage(space).expect("a space").objects, 1);
+    assert_eq!((parted.slot(), parted.account()), (one.slot(), 0));
+    assert_eq!(host.kernel().cap_at(within), Some(Cap::Null), "what was derived from it is gone");
+    let free = host.vmm.stats().free_bytes();
+    host.vmm.free_unchanged(parted).expect("an object");
+    assert_eq!(
+        host.vmm.stats().free_bytes(),
+        free + (64 << host.vmm.allocator().sizes().slot_bits)
+    );
+    for stale in [one, parted] {
+        host.vmm.free(stale).expect_err("it is freed");
+        host.vmm.free_unchanged(stale).expect_err("it is freed");
+    }
+    host.vmm.part_from(space, one).expect_err("it is freed");
+    // There is one of its kind already.
+    host.vmm.free_unchanged(other).expect("an object");
+    assert_eq!(host.vmm.usage(space).expect("a space").objects, 0);
+    assert!(host.kernel().is_empty_slot(other.slot()));
+    let larger = host.vmm.allocate(Blueprint::CNode { radix_bits: 7 }).expect("memory");
+    assert_ne!(larger.slot(), one.slot());
+    let calls = host.vmm.kernel_calls().total();
+    let again = host.vmm.allocate_for(space, cnode).expect("one is kept");
+    assert_eq!(host.vmm.kernel_calls().total(), calls);
+    assert_eq!(again.slot(), one.slot());
+    host.vmm.free(parted).expect_err("it is another's");
+    host.check();
+    host.vmm.free_unchanged(again).expect("an object");
+    host.vmm.trim().expect("what is kept is given back");
+    assert!(host.kernel().is_empty_slot(one.slot()));
     host.check();
 }
 

@@ -182,10 +182,11 @@ bitflags! {
         /// each fault is told, in the order in which they came: the next when the one before was
         /// resumed.
         const SUSPEND_AT_FAULT = 1;
-        /// Its CNode has `1 << `[`FEW_CNODE_BITS`] slots, and no others than those are there: its
-        /// end takes the kernel some 400 instructions for each slot, also for an empty one. For
-        /// programs that name no slot beyond: [`take_slot`](crate::handles::take_slot) gives the
-        /// lowest ones first.
+        /// Its CNode has `1 << `[`FEW_CNODE_BITS`] slots, and no others than those are there. The
+        /// kernel destroys a CNode with some 300 instructions for each slot, also for an empty one:
+        /// that of a program which gave a capability of the kernel's to another program or was
+        /// given one, or has what another account than its own pays for. For programs that name no
+        /// slot beyond: [`take_slot`](crate::handles::take_slot) gives the lowest ones first.
         const FEW_SLOTS = 2;
     }
 }

@@ -52,6 +52,9 @@ impl<'p> Objects<'p> {
     ) -> Result<&'p Capability<'p>, Refused> {
         let path = slot_path(place.program, place.slot)?;
         charge(place.payer, CAPABILITY).map_err(short)?;
+        if !place.program.account.get().is_some_and(|own| own.is(place.payer)) {
+            place.program.shares.set(true);
+        }
         let node = self.tables.insert_capability(object, rights, parent, place.payer);
         let Some(node) = node else {
             refund(place.payer, CAPABILITY);

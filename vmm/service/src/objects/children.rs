@@ -149,11 +149,16 @@ impl<'p> Objects<'p> {
     pub(super) fn grant_kernel<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
+        sender: &Program<'p>,
         object: &'p Object<'p>,
-        foreign: CPtr,
-        slot: u32,
+        (foreign, slot): (CPtr, u32),
     ) -> Answered {
-        let path = slot_path(self.alive(object)?, slot)?;
+        let program = self.alive(object)?;
+        let path = slot_path(program, slot)?;
+        // By what one of them gives the other now, more may go, in either direction.
+        for program in [sender, program] {
+            program.shares.set(true);
+        }
         let copied = vmm.copy_cap(path, foreign, CapRights::all());
         copied.map_err(|error| refuse_slot(error, slot))?;
         Ok(Answer::Done {})

@@ -273,7 +273,7 @@ impl<'p> Objects<'p> {
                 self.grant(vmm, given.object(0)?, given.at(1)?, (rights, slot))
             }
             Request::GrantKernel { slot } => {
-                self.grant_kernel(vmm, given.object(0)?, given.foreign, slot)
+                self.grant_kernel(vmm, program, given.object(0)?, (given.foreign, slot))
             }
             Request::Start { argument, stack, priority } => {
                 let first = First { argument, stack, priority };

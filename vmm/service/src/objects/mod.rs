@@ -28,6 +28,7 @@
 //! | `kernel_objects` | spaces, endpoints, notifications |
 //! | `teardown` | the end of objects, in pieces |
 //! | `programs` | programs: made, with what they begin with, and ended |
+//! | `cnodes` | CNodes of programs that end: kept where they are empty |
 //! | `children` | programs that programs ask for: made, given capabilities, started, told of |
 //! | `notices` | who is told of ends, of faults, of pages that are waited for |
 //! | `files` | files and arguments that a server gives a program |
@@ -59,6 +60,7 @@ mod answers;
 mod capabilities;
 mod children;
 mod clones;
+mod cnodes;
 mod controls;
 #[cfg(feature = "sel4")]
 mod faults;

@@ -288,6 +288,7 @@ impl<'p> Objects<'p> {
         rights: CapRights,
     ) -> Result {
         let program = self.program(program).ok_or(Refusal::Gone { place: 0 })?;
+        program.shares.set(true);
         let copied = vmm.copy_cap(slot_path(program, slot)?, capability, rights);
         Ok(copied.map_err(|error| refuse_slot(error, slot))?)
     }
@@ -365,12 +366,7 @@ impl<'p> Objects<'p> {
             return Ok(());
         }
         let Some(space) = program.space_id.get() else { return Ok(()) };
-        for cnode in [&program.root, &program.cnode] {
-            if let Some(object) = cnode.get() {
-                vmm.free_for(space, object)?;
-                cnode.set(None);
-            }
-        }
+        self.end_cspace(vmm, program, space)?;
         self.free_reply(vmm, thread)?;
         self.remove_thread(thread);
         let object = thread.object.take();

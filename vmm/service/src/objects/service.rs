@@ -11,7 +11,7 @@ use super::answers::{page_rights, refuse, Refused};
 use super::state::account::Account;
 use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
-use super::state::program::{ByObject, BySpace, Program};
+use super::state::program::{ByObject, BySpace, Emptied, Program};
 use super::state::programs::Programs;
 use super::state::queues::Queues;
 use super::state::tables::Tables;
@@ -91,6 +91,8 @@ pub struct Objects<'p> {
     pub(super) waits: Waits<'p>,
     /// How many threads go on now that were suspended.
     pub(super) resumed: u32,
+    /// The CNode of a program that ended, until its account has.
+    pub(super) emptied: Option<Emptied>,
     /// Whether the fault that is served is that of a page which came too late.
     pub(super) late: bool,
     /// How many threads were looked at to find one, and how many requests that wait were tried
@@ -162,6 +164,7 @@ impl<'p> Objects<'p> {
             notices: 0,
             waits: Waits::new(),
             resumed: 0,
+            emptied: None,
             late: false,
             steps: Cell::new(0),
             time: None,
@@ -289,6 +292,7 @@ impl<'p> Objects<'p> {
         self.validate_children()?;
         self.validate_clones()?;
         self.validate_time()?;
+        self.validate_emptied()?;
         self.validate_paged(vmm)?;
         for node in self.tables.capabilities.iter().filter(|node| node.slot.get() != CPtr::NULL) {
             let at = node.badge.get() as usize;

@@ -201,6 +201,9 @@ impl<'p> Objects<'p> {
             self.end_capability_step(vmm, capability)?;
             return Ok(false);
         }
+        if self.end_emptied(vmm, account)? {
+            return Ok(false);
+        }
         let Some(figures) = account.account() else { return Ok(true) };
         if let Some(store) = figures.store {
             vmm.destroy_space(store)?;

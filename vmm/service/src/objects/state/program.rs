@@ -24,6 +24,14 @@ pub(crate) struct Cloning<'p> {
     pub done: u32,
 }
 
+/// The CNode of a program that ended, which is empty when its account has ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Emptied {
+    /// The number of the account.
+    pub account: u32,
+    pub cnode: vmm::Object,
+}
+
 /// A program's node.
 #[derive(Default)]
 pub(crate) struct Program<'p> {
@@ -43,6 +51,9 @@ pub(crate) struct Program<'p> {
     /// The root of its CSpace, which it cannot name, and the CNode in there that is its own.
     pub root: Cell<Option<vmm::Object>>,
     pub cnode: Cell<Option<vmm::Object>>,
+    /// Whether there may be capabilities in its CNode that do not end with its account, or others
+    /// may have one to its CNode.
+    pub shares: Cell<bool>,
     /// Whether another program asked for it: then its object and its account are that one's, and
     /// its end is told there.
     pub by_request: Cell<bool>,
@@ -188,6 +199,7 @@ impl<'p> Program<'p> {
         self.space_id.set(None);
         self.root.set(None);
         self.cnode.set(None);
+        self.shares.set(false);
         self.by_request.set(false);
         self.options.set(ProgramOptions::empty());
         self.image.set(0);
