@@ -448,15 +448,14 @@ impl Amounts {
     }
 
     fn each(
-        self,
+        mut self,
         other: Amounts,
         work: impl Fn(u32, u32) -> Option<u32>,
     ) -> Result<Amounts, Resource> {
-        let mut result = Amounts::NONE;
-        for resource in Resource::ALL {
-            let amount = work(self.of(resource), other.of(resource)).ok_or(resource)?;
-            result = result.with(resource, amount);
+        let both = self.0.iter_mut().zip(other.0).zip(Resource::ALL);
+        for ((amount, other), resource) in both {
+            *amount = work(*amount, other).ok_or(resource)?;
         }
-        Ok(result)
+        Ok(self)
     }
 }

@@ -18,7 +18,7 @@ use vmm_client::objects::{
 use super::accounts::{make_account, ACCOUNT};
 use super::answers::{narrow, refuse, refuse_slot, short, tables, Answered, Refused, NODE};
 use super::capabilities::{slot_path, Place};
-use super::programs::{NewThread, MAX_TLS_INIT};
+use super::programs::NewThread;
 use super::service::Objects;
 use super::state::capability::Capability;
 use super::state::charge::{charge, refund};
@@ -181,7 +181,7 @@ impl<'p> Objects<'p> {
         let priority = priority.ok_or(Refusal::PriorityTooHigh { most: most.into() })?;
         let (space, id) = parts(program)?;
         let thread = self.first_thread(program).ok_or(Refusal::Internal {})?;
-        let mut init = [0; MAX_TLS_INIT];
+        let mut init = None;
         let tls = self.first_tls(vmm, program, &mut init)?;
         // One that was refused and could not be given back.
         self.release_thread_of(vmm, thread).map_err(refuse)?;

@@ -101,7 +101,7 @@ impl<'p> Objects<'p> {
         node.charge.set(cost);
         node.reply.set(vmm.alloc_slots(1).map_err(refuse)?);
         self.queues.update(node);
-        let mut init = [0; MAX_TLS_INIT];
+        let mut init = None;
         let tls = self.first_tls(vmm, program, &mut init)?;
         let (entry, stack_pages) = (new.entry, new.stack as usize);
         let thread = NewThread { entry, stack_pages, guard_pages: new.guard as u16, tls };
@@ -118,10 +118,12 @@ impl<'p> Objects<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         program: &Program<'p>,
-        init: &'i mut [u8; MAX_TLS_INIT],
+        init: &'i mut Option<[u8; MAX_TLS_INIT]>,
     ) -> Result<Option<TlsImage<'i>>, Refused> {
         let Some(tls) = program.tls.get() else { return Ok(None) };
         let (space, id) = parts(program)?;
+        // A page of zeros is made for those alone that have some.
+        let init = init.insert([0; MAX_TLS_INIT]);
         let init = &mut init[..(tls.bytes as usize).min(MAX_TLS_INIT)];
         self.read_first(vmm, space, id, tls.address, init).map_err(refuse)?;
         Ok(Some(tls.image(init)))

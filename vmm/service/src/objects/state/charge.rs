@@ -36,6 +36,11 @@ fn bearers<'p>(account: &'p Object<'p>) -> impl Iterator<Item = (&'p Object<'p>,
 
 /// Charges amounts to an account: all of them, or nothing.
 pub(crate) fn charge<'p>(account: &'p Object<'p>, amounts: Amounts) -> Result<(), Refused> {
+    if let Some(figures) = account.account().filter(|figures| !figures.overcommit) {
+        // A guarantee bears it alone.
+        account.what.set(What::Account(figures.take(amounts).map_err(Refused::Own)?));
+        return Ok(());
+    }
     for (object, figures) in bearers(account) {
         figures.take(amounts).map_err(|short| match object.is(account) {
             true => Refused::Own(short),
