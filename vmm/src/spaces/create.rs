@@ -114,7 +114,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchSpace`]; [`Error::OwnSpace`]; [`Error::SpaceInUse`] while IPC buffers of
     /// threads are in it, or objects that were allocated for it; [`Error::Kernel`] when a call was
     /// refused: what was destroyed before is gone, the rest is recorded, and destroying again goes
-    /// on.
+    /// on. If its root is gone, the kernel refuses to map anything in it.
     pub fn destroy_space(&mut self, id: SpaceId) -> Result {
         let space = self.space(id)?;
         let Some(root) = space.object.get() else { return Err(Error::OwnSpace(id)) };
