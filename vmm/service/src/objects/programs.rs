@@ -428,6 +428,11 @@ impl<'p> Objects<'p> {
             hold("a program is found by its account", same(found))?;
             let counted = program.priority.get().filter(|_| !program.dying.get());
             hold("a program is counted with its priority", program.counted.get() == counted)?;
+            let alike = |priority| {
+                let found = self.found_programs.of_priority(priority).count();
+                found == self.found_programs.started(priority)
+            };
+            hold("those of a priority are counted", counted.is_none_or(alike))?;
             all += 1;
             started += usize::from(counted.is_some());
             cloning += usize::from(program.cloning.get().is_some());

@@ -70,6 +70,8 @@ pub(crate) struct Program<'p> {
     pub priority: Cell<Option<u8>>,
     /// The same as long as it is not being taken apart: what it is counted with.
     pub counted: Cell<Option<u8>>,
+    /// How many are counted with its priority, if it is the first of them.
+    pub alike: Cell<u32>,
     pub name: Cell<Name>,
     /// The clone that it is making; set by `Programs::set_cloning` alone.
     pub cloning: Cell<Option<Cloning<'p>>>,
@@ -209,6 +211,7 @@ impl<'p> Program<'p> {
         self.turn.set(Turn::default());
         self.priority.set(None);
         self.counted.set(None);
+        self.alike.set(0);
         self.name.set(name);
         self.cloning.set(None);
         self.resumes_to.set(None);

@@ -11,8 +11,6 @@ pub(crate) struct Programs<'p> {
     by_account: RBTree<ByAccount<'p>>,
     by_priority: RBTree<ByPriority<'p>>,
     by_source: RBTree<BySource<'p>>,
-    /// How many have each priority.
-    started: [u32; 256],
 }
 
 impl<'p> Programs<'p> {
@@ -21,7 +19,6 @@ impl<'p> Programs<'p> {
             by_account: RBTree::new(ByAccount::new()),
             by_priority: RBTree::new(ByPriority::new()),
             by_source: RBTree::new(BySource::new()),
-            started: [0; 256],
         }
     }
 
@@ -45,19 +42,34 @@ impl<'p> Programs<'p> {
     /// Says what priority a program has from now on, if any.
     pub fn set_priority(&mut self, program: &'p Program<'p>, priority: Option<u8>) {
         if let Some(old) = program.counted.get() {
+            let left = self.started(old) - 1;
             self.by_priority.find_mut(&(old, program.number())).remove();
-            self.started[usize::from(old)] -= 1;
+            self.count(old, left);
         }
         program.counted.set(priority);
         if let Some(new) = priority {
+            let all = self.started(new) + 1;
             self.by_priority.insert(program);
-            self.started[usize::from(new)] += 1;
+            self.count(new, all);
+        }
+    }
+
+    /// The first of a priority: it knows how many there are. A table of all priorities would be too
+    /// large for the stacks that a server is made on.
+    fn first_of(&self, priority: u8) -> Option<&'p Program<'p>> {
+        let first = self.by_priority.lower_bound(Bound::Included(&(priority, 0))).clone_pointer();
+        first.filter(|program| program.counted.get() == Some(priority))
+    }
+
+    fn count(&self, priority: u8, started: usize) {
+        if let Some(first) = self.first_of(priority) {
+            first.alike.set(started as u32);
         }
     }
 
     /// How many have a priority.
     pub fn started(&self, priority: u8) -> usize {
-        self.started[usize::from(priority)] as usize
+        self.first_of(priority).map_or(0, |first| first.alike.get() as usize)
     }
 
     /// Those of a priority.
