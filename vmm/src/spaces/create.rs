@@ -123,13 +123,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(Error::SpaceInUse { space: id, threads });
         }
         self.empty_space(space)?;
-        // Before its tables: of a space that is gone the kernel looks for no translations by them.
-        if space.root.get() != CPtr::NULL {
-            self.alloc.free(&mut self.kernel, root)?;
-            space.root.set(CPtr::NULL);
-            self.asid_is_free(space.asid_pool.get());
-        }
         self.prune_all_tables(space)?;
+        self.alloc.free(&mut self.kernel, root)?;
+        self.asid_is_free(space.asid_pool.get());
         while let Some(node) = {
             let node = space.regions_mut().pop();
             node
