@@ -10,12 +10,7 @@ use vmm::{
 use super::FREE;
 use crate::support::{Fixture, Machine, PAGE, Target, explore_with, on_both};
 
-on_both!(
-    pages_come_and_go_beside_others,
-    a_run_in_the_midst_of_a_block_stays,
-    a_run_grows_before_an_open_window,
-    the_only_page_of_a_block_becomes_a_run,
-);
+on_both!(pages_come_and_go_beside_others, a_run_in_the_midst_of_a_block_stays,);
 
 /// Regions in three blocks of sixteen pages, by their first page: edges in the midst of blocks.
 /// Every other one is mapped on demand.
@@ -182,46 +177,4 @@ fn a_run_in_the_midst_of_a_block_stays(target: Target) {
     }
     host.vmm.unmap(own, page(3).count(6)).expect("mapped");
     host.check();
-}
-
-/// A264, I46: pages that go on where a run ends take room that a window behind it had.
-fn a_run_grows_before_an_open_window(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
-    let own = host.own();
-    host.vmm.reserve(own, &RegionOptions::new(16).at(FREE)).expect("addresses");
-    let page = |page: usize| Pages::at(FREE + page * PAGE);
-    for index in [12, 14] {
-        host.vmm.populate(own, page(index)).expect("memory");
-    }
-    host.vmm.populate(own, page(8).count(2)).expect("memory");
-    // By this, the block of the window is open.
-    host.vmm.protect(own, page(12), Rights::READ).expect("mapped");
-    host.vmm.populate(own, page(10).count(2)).expect("memory");
-    host.check();
-    for index in [10, 11] {
-        let again = host.vmm.populate(own, page(index));
-        assert!(matches!(again, Err(Error::AlreadyMapped { .. })), "{again:?}");
-    }
-    host.check();
-}
-
-/// A264, I46: the page at the end of a block is the first of a run that goes on in the next block;
-/// then it goes.
-fn the_only_page_of_a_block_becomes_a_run(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
-    let own = host.own();
-    host.vmm.reserve(own, &RegionOptions::new(32).at(FREE)).expect("addresses");
-    let page = |page: usize| Pages::at(FREE + page * PAGE);
-    for index in 15..19 {
-        host.vmm.populate(own, page(index)).expect("memory");
-        host.check();
-    }
-    for index in [15, 17] {
-        host.vmm.unmap(own, page(index)).expect("mapped");
-        host.check();
-    }
-    for index in [14, 15, 17] {
-        host.vmm.populate(own, page(index)).expect("memory");
-        host.check();
-    }
 }

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   blocks.rs      pages one by one in blocks that have runs and edges of regions in their midst
+//!   block_edges.rs when what is kept of such a block must not be gone by
 //!   boot.rs        how it starts, and what it refuses to start with
 //!   places.rs      where regions go: anywhere, fixed, within, aligned, guarded, reserved
 //!   memory.rs      mapping, unmapping, protecting, releasing, page tables, large pages
@@ -40,6 +41,7 @@
 
 mod anew;
 mod appending;
+mod block_edges;
 mod blocks;
 mod bookkeeping;
 mod boot;
