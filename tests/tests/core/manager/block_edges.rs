@@ -26,6 +26,19 @@ fn page(page: usize) -> Pages {
     Pages::at(FREE + page * PAGE)
 }
 
+/// A machine in which there is memory to remember single pages with: windows, and open blocks.
+fn ready(target: Target) -> Fixture<'static> {
+    let mut host = Fixture::new(Machine::roomy(target));
+    let own = host.own();
+    let region = host.vmm.reserve(own, &RegionOptions::new(16)).expect("addresses");
+    for index in [1, 5, 9, 12] {
+        let start = region.start().bits() + index * PAGE;
+        host.vmm.populate(own, Pages::at(start)).expect("memory");
+    }
+    host.vmm.release(region).expect("a region");
+    host
+}
+
 /// A block whose window has pages 12 and 14, and before it a run of pages 8 and 9.
 fn run_and_window(host: &mut Fixture<'_>) {
     let own = host.own();
@@ -53,29 +66,34 @@ fn are_there(host: &mut Fixture<'_>, pages: core::ops::Range<usize>) {
 }
 
 fn a_run_grows_before_it(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
+    let mut host = ready(target);
     run_and_window(&mut host);
     open(&mut host);
     host.vmm.populate(host.own(), page(10).count(2)).expect("memory");
     are_there(&mut host, 8..12);
 }
 
-/// Where a space may not have any number of pages, none is filled in.
+/// Where a space may not have any number of pages, none is filled in. The run begins in the block
+/// before.
 fn a_run_grows_where_pages_are_limited(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
+    let mut host = ready(target);
     let own = host.own();
-    run_and_window(&mut host);
+    host.vmm.reserve(own, &RegionOptions::new(32).at(FREE)).expect("addresses");
+    for index in [20, 22] {
+        host.vmm.populate(own, page(index)).expect("memory");
+    }
+    host.vmm.populate(own, page(12).count(6)).expect("memory");
     let limit = Quota { frames: 1 << 16, ..Quota::UNLIMITED };
     host.vmm.set_quota(own, limit).expect("a space");
-    open(&mut host);
-    host.vmm.populate(own, page(10)).expect("memory");
+    host.vmm.protect(own, page(20), Rights::READ).expect("mapped");
+    host.vmm.populate(own, page(18)).expect("memory");
     host.vmm.set_quota(own, Quota::UNLIMITED).expect("a space");
-    are_there(&mut host, 8..11);
+    are_there(&mut host, 12..19);
 }
 
 /// The block is opened by a request that the kernel refuses, while pages go on behind the run.
 fn a_run_goes_on_growing_once_a_request_was_refused(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
+    let mut host = ready(target);
     let own = host.own();
     run_and_window(&mut host);
     host.vmm.mapping_at(own, FREE + 9 * PAGE).expect("an address").expect("mapped");
@@ -88,7 +106,7 @@ fn a_run_goes_on_growing_once_a_request_was_refused(target: Target) {
 
 /// The page at the end of a block goes on in the next one; then it is taken.
 fn its_only_page_becomes_a_run(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
+    let mut host = ready(target);
     let own = host.own();
     host.vmm.reserve(own, &RegionOptions::new(32).at(FREE)).expect("addresses");
     host.vmm.populate(own, page(15)).expect("memory");
@@ -108,7 +126,7 @@ fn its_only_page_becomes_a_run(target: Target) {
 }
 
 fn a_page_of_another_s_goes_back_to_them(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
+    let mut host = ready(target);
     let own = host.own();
     let source = FREE + 64 * PAGE;
     tagged(&mut host, source, 1);
@@ -129,7 +147,7 @@ fn a_page_of_another_s_goes_back_to_them(target: Target) {
 
 /// A98.
 fn a_page_that_was_told_of_is_recalled(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
+    let mut host = ready(target);
     let own = host.own();
     run_and_window(&mut host);
     open(&mut host);
@@ -138,12 +156,13 @@ fn a_page_that_was_told_of_is_recalled(target: Target) {
     let path = host.vmm.allocator().path(slot);
     host.vmm.copy_cap(path, frame.frame, Rights::READ).expect("a frame");
     host.vmm.unmap(own, page(14)).expect("mapped");
-    host.vmm.free_slots(slot, 1).expect("it was emptied");
+    let other = host.vmm.mapping_at(own, FREE + 12 * PAGE).expect("an address").expect("mapped");
+    host.vmm.copy_cap(path, other.frame, Rights::READ).expect("it was emptied");
     host.check();
 }
 
 fn what_may_not_be_asked_for_is_refused(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
+    let mut host = ready(target);
     let own = host.own();
     run_and_window(&mut host);
     open(&mut host);
@@ -160,7 +179,7 @@ fn what_may_not_be_asked_for_is_refused(target: Target) {
 
 /// A59.
 fn what_is_pinned_stays(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
+    let mut host = ready(target);
     let own = host.own();
     let options =
         ThreadOptions { stack_pages: 16, guard_pages: 1, growing: None, tls: None, name: "t" };
