@@ -11,7 +11,7 @@ use super::world::{Part, World};
 
 const AMOUNTS: Amounts = Amounts([1600, 1240, 7000, 280, 78, 1000, 2200]);
 /// For 34 programs at a time.
-const MANY: Amounts = Amounts([2200, 1370, 7000, 350, 80, 1000, 2200]);
+const MANY: Amounts = Amounts([2200, 1285, 7000, 350, 80, 1000, 2200]);
 const WITNESS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200]);
 
 /// A256 A257 A258: so many times.
