@@ -57,8 +57,7 @@ impl<'p> Programs<'p> {
     /// The first of a priority: it knows how many there are. A table of all priorities would be too
     /// large for the stacks that a server is made on.
     fn first_of(&self, priority: u8) -> Option<&'p Program<'p>> {
-        let first = self.by_priority.lower_bound(Bound::Included(&(priority, 0))).clone_pointer();
-        first.filter(|program| program.counted.get() == Some(priority))
+        self.of_priority(priority).next()
     }
 
     fn count(&self, priority: u8, started: usize) {
