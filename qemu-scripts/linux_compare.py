@@ -25,7 +25,7 @@ ROWS = {
     "region_of_1": ("mmap of one page with its memory", "map"),
     "release_of_1": ("munmap of that", "release"),
     "touch_64m": ("first write to each page of 64 MiB", "the same, 16 pages a fault"),
-    "touch_64m_large": ("the same, huge pages", "large pages, mapped by one request"),
+    "touch_64m_large": ("the same, huge pages", "the same, in large pages where it is dense"),
     "touch_64m_used": ("the same again", "of memory that was used before"),
     "touch_64m_used_direct": ("the same again", "the same, with a direct map in which it was before"),
     "populate_64m": ("MADV_POPULATE_WRITE of 64 MiB", "map"),

@@ -81,6 +81,8 @@ pub struct Region {
     pub backing: Backing,
     /// The number of its first page, as its pager counts.
     pub first_page: usize,
+    /// Whether touches may bring large pages.
+    pub large_pages: bool,
 }
 
 impl Region {
@@ -99,6 +101,7 @@ impl Region {
             inside: None,
             backing: info.backing,
             first_page: 0,
+            large_pages: false,
         }
     }
 

@@ -73,8 +73,8 @@ impl RegionRequest {
             ceiling: Some(region.ceiling),
             cache: region.cache,
             backing: region.backing,
-            // Only a region that is mapped at once says what its pages are.
-            size: PageSize::Small,
+            // Only a region that is mapped at once says that its pages are large.
+            size: if region.large_pages { PageSize::Auto } else { PageSize::Small },
             ..*self
         }
     }

@@ -210,6 +210,11 @@ pub enum Request {
     Populate { space: u8, pages: Pages },
     /// Maps pages one by one, with no look-up in between: those that are not there.
     PageByPage { space: u8, pages: Pages, fill: Fill, order: Order, other: TestAddress },
+    /// Reserves, at the start of a large page, memory for two of them that comes when it is
+    /// touched, and maps all small pages of one.
+    Dense { space: u8, large: u8, upper: bool },
+    /// Makes large pages of small ones.
+    Promote { space: u8, pages: Pages },
     /// Unmaps.
     Unmap { space: u8, pages: Pages },
     /// Unmaps what is mapped; holes are no error.

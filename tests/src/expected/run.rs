@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 
 use untyped_alloc::Blame;
-use vmm::{Error, Kind, RegionId, RegionInfo, Result, SpaceId};
+use vmm::{Error, Kind, PageSize, RegionId, RegionInfo, Result, SpaceId};
 
 use super::answer::{Expected, Failing, Halt, Need, Outcome};
 use super::parts::{Region, Space};
@@ -243,6 +243,7 @@ impl<'p> Run<'p> {
             inside,
             backing: request.backing,
             first_page: 0,
+            large_pages: request.size == PageSize::Auto,
         };
         let space = self.state.space_mut(id.space());
         match kind {

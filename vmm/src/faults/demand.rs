@@ -99,6 +99,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         around: u8,
     ) -> Result {
         let page = self.geometry.page_of(address);
+        if region.spec().large_pages && self.map_large_touched(space, region, address) {
+            return Ok(());
+        }
         let site = self.site(space, region);
         if around == 1 {
             return self.commit_one(&site, page);

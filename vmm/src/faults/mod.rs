@@ -3,6 +3,7 @@
 
 pub(crate) mod decide;
 pub(crate) mod demand;
+pub(crate) mod dense;
 pub(crate) mod page_requests;
 pub(crate) mod registry;
 pub(crate) mod report;

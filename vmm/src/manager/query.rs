@@ -139,6 +139,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let base = self.kernel.page_get_address(mapping.frame)?;
         let (space, at) = (self.space(space)?, self.geometry.address(address)?);
+        // Where a large page was cut in vain, the small ones are not joined again.
+        while let Some((node, _)) = space.cut.take(|page| page.covers(at)) {
+            self.pools.free_extent(node);
+        }
         let region = space.regions().at(at).filter(|region| !region.is_edge());
         if let Some(region) = region {
             let spec = RegionSpec { movable: Some(false), ..region.spec() };

@@ -31,7 +31,7 @@ use crate::types::options::RegionOptions;
 use crate::types::region::Kind;
 
 /// What is in the place of a large page that was cut.
-enum InPlace {
+pub(super) enum InPlace {
     /// Small pages that are alike, and mapped so.
     Pieces(Extent),
     /// The same, which others have as well for now, or which must stay.
@@ -133,7 +133,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(self.geometry.range(Pages::at(page.start.bits()).count(pages))?)
     }
 
-    fn in_place(&self, space: &Space<'p>, page: &CutPage) -> InPlace {
+    pub(super) fn in_place(&self, space: &Space<'p>, page: &CutPage) -> InPlace {
         let Ok(range) = self.range_of(page) else { return InPlace::Changed };
         // Larger ones are over more than one table, which do not all go by one call.
         let levels = self.geometry.levels;
@@ -171,7 +171,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Makes one large page of the small ones in its place, mapped as `like` is. Three kernel calls
     /// for each small page.
-    fn join(&mut self, space: &'p Space<'p>, page: &CutPage, like: &Extent) -> Result {
+    pub(super) fn join(&mut self, space: &'p Space<'p>, page: &CutPage, like: &Extent) -> Result {
         let range = self.range_of(page)?;
         // 1. A large frame, and nodes for the ends of extents that go on beyond the page.
         let mobility = self.mobility_at(space, page.start);

@@ -11,5 +11,6 @@ pub(crate) mod in_block;
 pub(crate) mod join;
 pub(crate) mod map;
 pub(crate) mod physical;
+pub(crate) mod promote;
 pub(crate) mod protect;
 pub(crate) mod unmap;

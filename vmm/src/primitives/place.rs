@@ -29,8 +29,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(node)
     }
 
-    /// A place for what `options` ask for, its pages with guards, and its ceiling.
+    /// A place for what `options` ask for, its pages with guards, and its ceiling. Where large
+    /// pages would do, one that is aligned for them, if there is one.
     pub(crate) fn find_place(
+        &self,
+        space: &'p Space<'p>,
+        options: &RegionOptions,
+    ) -> Result<(Place<'p>, usize, Rights)> {
+        if let Some(bits) = self.align_bits_at_best(options) {
+            match self.find_place_as_asked(space, &options.aligned(bits)) {
+                Err(Error::NoRoom { .. } | Error::FaultsNotTold { .. }) => {}
+                found => return found,
+            }
+        }
+        self.find_place_as_asked(space, options)
+    }
+
+    fn find_place_as_asked(
         &self,
         space: &'p Space<'p>,
         options: &RegionOptions,
@@ -197,6 +212,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             _ => asked,
         }
+    }
+
+    /// A larger alignment than was asked for, with which large pages can be mapped where they are
+    /// preferred, if the place is left to us.
+    fn align_bits_at_best(&self, options: &RegionOptions) -> Option<u8> {
+        if options.page_size != PageSize::Auto || matches!(options.placement.place, Wish::At(_)) {
+            return None;
+        }
+        let small = self.geometry.page_bits;
+        let large = self.geometry.larger_frame(small)?;
+        let larger = options.placement.align_bits < large;
+        (larger && options.pages >> (large - small) != 0).then_some(large)
     }
 
     /// Pages asked for, with guards. `largest` says how many the largest hole has.

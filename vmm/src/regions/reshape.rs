@@ -76,16 +76,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let name = if a.guard_above != 0 { a.name } else { b.name };
             return Err(Error::Guard { address: end, name });
         }
-        // What may not move in one of them does not move in both.
+        // What may not move in one of them does not move in both; nor do touches bring large pages.
         let movable = if a.movable == b.movable { a.movable } else { Some(false) };
+        let large_pages = a.large_pages && b.large_pages;
         let (pages, guard_above) = (a.pages + b.pages, b.guard_above);
-        let joined = RegionSpec { pages, guard_above, movable, ..a };
+        let joined = RegionSpec { pages, guard_above, movable, large_pages, ..a };
         let like_first = RegionSpec {
             pages: a.pages,
             guard_below: a.guard_below,
             guard_above: a.guard_above,
             name: a.name,
             movable: a.movable,
+            large_pages: a.large_pages,
             first_page: a.first_page,
             ..b
         };

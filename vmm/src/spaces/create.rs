@@ -252,6 +252,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             backing: Backing::Explicit,
             first_page: 0,
             movable: None,
+            large_pages: false,
             name: Name::new("null page"),
         };
         let (end, bits) = (self.geometry.user_end, self.geometry.page_bits);

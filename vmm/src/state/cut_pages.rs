@@ -32,6 +32,11 @@ impl CutPage {
         self.start.bits() + (1 << self.size_bits)
     }
 
+    /// Whether an address was in it.
+    pub fn covers(&self, address: VirtAddr) -> bool {
+        self.start <= address && address.bits() - self.start.bits() < 1 << self.size_bits
+    }
+
     fn of(node: &ExtentNode<'_>) -> CutPage {
         let Extent { start, frames, .. } = node.info();
         CutPage { start, size_bits: frames.size_bits, region: frames.first.bits() }

@@ -82,7 +82,16 @@ pub enum PageSize {
     #[default]
     Small,
     /// Large pages where alignment and length allow and memory of that shape is free without
-    /// reclaiming anything; small ones elsewhere.
+    /// reclaiming anything; small ones elsewhere. Where the manager chooses the place of a region
+    /// that is as long as a large page, it chooses one that is aligned to that, if there is one.
+    ///
+    /// Memory on demand in a region of this size is touched in small pages at first: a touch brings
+    /// a large page where all pages of the large one before or behind it in the region are there,
+    /// and nothing is mapped in its own place.
+    ///
+    /// Right for memory that is used, protected and given back whole. A request for a part of a
+    /// large page cuts it ([`crate::Vmm::memory_to_cut`]), at more than three times what small
+    /// pages would have cost from the first: so pages are small where nothing is said.
     Auto,
     /// Large pages of 2^`bits` bytes and nothing else: refused unless an address that was asked
     /// for, and the length, are multiples of that. Where the manager chooses the place, it chooses
@@ -276,7 +285,10 @@ impl RegionOptions {
             rights: spec.rights,
             ceiling: Some(spec.ceiling),
             cache: spec.cache,
-            page_size: PageSize::Small,
+            page_size: match spec.large_pages {
+                true => PageSize::Auto,
+                false => PageSize::Small,
+            },
             kind: spec.kind,
             backing: spec.backing,
             first_page: spec.first_page,
@@ -303,6 +315,7 @@ impl RegionOptions {
             backing: self.backing,
             first_page: self.first_page,
             movable: self.movable,
+            large_pages: self.page_size == PageSize::Auto,
             name: self.name,
         }
     }

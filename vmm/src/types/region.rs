@@ -112,6 +112,8 @@ pub(crate) struct RegionSpec {
     pub first_page: usize,
     /// Whether its pages may move, where its maker said so.
     pub movable: Option<bool>,
+    /// Whether touches may bring large pages.
+    pub large_pages: bool,
     pub name: Name,
 }
 
@@ -129,6 +131,7 @@ impl Default for RegionSpec {
             backing: Backing::Explicit,
             first_page: 0,
             movable: None,
+            large_pages: false,
             name: Name::default(),
         }
     }

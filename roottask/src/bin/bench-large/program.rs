@@ -10,6 +10,7 @@ use roottask::arch::LARGE_BITS;
 use roottask::Manager;
 use vmm::{
     Backing, Blueprint, Object, PageSize, Pages, RegionId, RegionOptions, Result, Rights, SpaceId,
+    PAGE_BYTES,
 };
 
 use super::walker::{space_with_program, Walk, Walker, Watch, SPARSE};
@@ -29,9 +30,11 @@ pub fn run(vmm: &mut Manager) -> Result {
     let on_demand = pages.backed(Backing::OnDemand { around: AROUND });
     let mut touching = Program::new(vmm)?;
     touching.touch(vmm, "touch_64m", &on_demand)?;
+    let mut dense = Program::new(vmm)?;
+    dense.touch(vmm, "touch_64m_large", &on_demand.page_size(PageSize::Auto))?;
 
     let mut large = Program::new(vmm)?;
-    let region = large.touch_large(vmm, &pages)?;
+    let region = large.map_large(vmm, &pages)?;
     large.protect(vmm, ["protect_64m_large", "protect_64m_large_read"], region)?;
     let rows = ["fork_64m_large", "fork_64m_large_write", "fork_64m_large_read"];
     large.fork(vmm, rows, region)?;
@@ -39,6 +42,7 @@ pub fn run(vmm: &mut Manager) -> Result {
     let mut small = Program::new(vmm)?;
     let (region, spent) = cost(vmm, |vmm| vmm.map(small.space, &pages))?;
     per_page("populate_64m", &spent);
+    per_mib("mib_small", &spent);
     small.protect(vmm, ["protect_64m", "protect_64m_read"], region)?;
     let breaks = small.fork(vmm, ["fork_64m", "fork_64m_write", "fork_64m_read"], region)?;
     Row::new("cow_break_64m", "fault", FEW).print(&breaks, None, None);
@@ -47,6 +51,11 @@ pub fn run(vmm: &mut Manager) -> Result {
 
     // Where there is no other memory than what was used.
     let held = hoard(vmm)?;
+    for (name, size) in [("mib_small_used", PageSize::Small), ("mib_large_used", PageSize::Auto)] {
+        let (region, spent) = cost(vmm, |vmm| vmm.map(small.space, &pages.page_size(size)))?;
+        per_mib(name, &spent);
+        vmm.release(region)?;
+    }
     let region = small.touch(vmm, "touch_64m_used", &on_demand)?;
     held.into_iter().flatten().try_for_each(|object| vmm.free(object))?;
     vmm.release(region)?;
@@ -93,6 +102,10 @@ fn calibrate() {
 
 fn per_page(name: &str, spent: &Cost) {
     Row::new(name, "page", PAGES).print(spent, None, None);
+}
+
+fn per_mib(name: &str, spent: &Cost) {
+    Row::new(name, "MiB", PAGES * PAGE_BYTES >> 20).print(spent, None, None);
 }
 
 /// The first, and what answers its faults and those of the second.
@@ -144,12 +157,11 @@ impl Program {
         Ok(region)
     }
 
-    /// Large pages that are mapped by a request, as no touch does that, and then touched.
-    fn touch_large(&mut self, vmm: &mut Manager, options: &RegionOptions) -> Result<RegionId> {
+    /// Large pages that are mapped by a request.
+    fn map_large(&mut self, vmm: &mut Manager, options: &RegionOptions) -> Result<RegionId> {
         let options = options.page_size(PageSize::Large { bits: LARGE_BITS });
         let (region, mapped) = cost(vmm, |vmm| vmm.map(self.space, &options))?;
-        let touched = self.walk(vmm, Walk::Write, region)?;
-        per_page("touch_64m_large", &(mapped + touched));
+        per_mib("mib_large", &mapped);
         Ok(region)
     }
 

@@ -4,11 +4,11 @@
 
 use alloc::vec::Vec;
 
-use roottask::{check, check_eq, Outcome, Thread, ThreadOptions};
+use roottask::{check, check_eq, Manager, Outcome, Thread, ThreadOptions};
 use sel4::{cap, MessageInfoBuilder, Word};
 use vmm::{
-    Blueprint, PageSize, Pages, Placement, RegionOptions, Rights, ShareOptions, ThreadMemory,
-    TlsImage, Vmm,
+    Access, Backing, Blame, Blueprint, PageFault, PageSize, Pages, Placement, RegionOptions,
+    Rights, ShareOptions, ThreadMemory, TlsImage, Vmm,
 };
 
 use crate::arch::LARGE_BITS;
@@ -20,6 +20,8 @@ crate::table::tests!("survival":
     contents_survive_splitting_merging_and_moving,
     contents_survive_unmapping_what_is_around_them,
     contents_survive_the_cutting_of_a_large_page,
+    contents_survive_promotion,
+    a_dense_touch_brings_a_clear_large_page,
     a_clone_and_its_origin_keep_what_they_had,
     a_released_frame_is_clear_for_another_space,
     a_hundred_threads_have_memory_of_their_own,
@@ -27,6 +29,8 @@ crate::table::tests!("survival":
 );
 
 const PAGE: usize = 4096;
+/// Below it, faults are told by their whole address on either architecture.
+const LOW: usize = 0x8000_0000;
 const WORD: usize = size_of::<Word>();
 
 /// Writes to each page what tells it from all others.
@@ -148,6 +152,58 @@ fn contents_survive_the_cutting_of_a_large_page(context: &mut Context) -> Outcom
     check_eq!(size(context, start + (pages - 1) * PAGE)?, Some(12));
     check!(is_marked(start, 0, pages, 0x2b_0000));
     Ok(context.vmm.release(region)?)
+}
+
+/// A119.
+fn contents_survive_promotion(context: &mut Context) -> Outcome {
+    let (vmm, space) = (&mut context.vmm, context.space);
+    let pages = (1 << LARGE_BITS) / PAGE;
+    let region = vmm.map(space, &RegionOptions::new(pages).aligned(LARGE_BITS))?;
+    let start = region.start().bits();
+    mark(start, pages, 0x3c_0000);
+    let promoted = vmm.promote(space, Pages::at(start).count(pages));
+    check!(is_marked(start, 0, pages, 0x3c_0000));
+    match promoted {
+        Ok(made) => check_eq!((made, vmm.large_pages_in(region)?), (1, pages)),
+        // A machine of 16 MiB has no other block of that size.
+        Err(error) => check!(error.blame() == Blame::Resource && vmm.large_pages_in(region)? == 0),
+    }
+    // It is memory as any: written, cut, given back.
+    mark(start, pages, 0x4d_0000);
+    vmm.unmap(space, Pages::at(start + PAGE))?;
+    check!(is_marked(start, 2, pages, 0x4d_0000) && is_marked(start, 0, 1, 0x4d_0000));
+    Ok(vmm.release(region)?)
+}
+
+/// A3, A118. The faults are told by hand: our own thread's would reach nobody.
+fn a_dense_touch_brings_a_clear_large_page(context: &mut Context) -> Outcome {
+    let (vmm, space) = (&mut context.vmm, context.space);
+    let pages = (1 << LARGE_BITS) / PAGE;
+    let dense = RegionOptions::new(2 * pages).page_size(PageSize::Auto);
+    let dense = dense.backed(Backing::OnDemand { around: 16 }).within(0..LOW);
+    let region = vmm.reserve(space, &dense)?;
+    let start = region.start().bits();
+    check_eq!(start % (1 << LARGE_BITS), 0);
+    let touch = |vmm: &mut Manager, page: usize| {
+        let address = start + page * PAGE;
+        let fault = PageFault { address, access: Access::Write, present: false, ip: 0 };
+        vmm.resolve_fault(space, &fault)
+    };
+    for page in (0..pages).step_by(16) {
+        touch(vmm, page)?;
+    }
+    mark(start, pages, 0x5e_0000);
+    check_eq!(vmm.large_pages_in(region)?, 0);
+    touch(vmm, pages + 9)?;
+    let had = vmm.large_pages_in(region)?;
+    // A machine of 16 MiB may have no such block left: then sixteen pages came.
+    let come = if had == 0 { 16 } else { had };
+    check!(come == 16 || come == pages);
+    check!(words(start + pages * PAGE, come).iter().all(|&word| word == 0));
+    mark(start + pages * PAGE, come, 0x6f_0000);
+    check!(is_marked(start, 0, pages, 0x5e_0000));
+    check!(is_marked(start + pages * PAGE, 0, come, 0x6f_0000));
+    Ok(vmm.release(region)?)
 }
 
 /// A9. The clone is looked at through a view of it in our own space, which its other side cannot

@@ -62,8 +62,17 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
         30 => allocation(bytes),
         31 => Request::MapObjects { space, which: number(bytes), request: wanted(bytes) },
         32 => Request::Free { which: number(bytes), threads: false },
-        33..=34 => match bytes.below(7) {
+        33..=34 => match bytes.below(9) {
             0 => Request::Trim,
+            7 => Request::Dense { space, large: bytes.below(4) as u8, upper: bytes.one_in(2) },
+            8 => {
+                let (address, large) =
+                    (TestAddress::Large(bytes.below(4) as u8), 1 << (target.large_bits() - 12));
+                Request::Promote {
+                    space,
+                    pages: Pages::At { address, pages: bytes.pick(&[2, 1]) * large },
+                }
+            }
             6 => Request::Compact { bits: 12 + bytes.below(6) as u8 },
             1 => Request::DestroySpace { space },
             _ => {

@@ -7,6 +7,7 @@
 //! none undo it.
 
 mod clones;
+mod large;
 mod objects;
 mod pages;
 mod regions;
@@ -33,6 +34,8 @@ impl Run<'_> {
             Request::PageByPage { space, pages, fill, order, other } => {
                 self.page_by_page(space, pages, (fill, order), other)
             }
+            Request::Dense { space, large, upper } => self.dense(space, large, upper),
+            Request::Promote { space, pages } => self.promote(space, pages),
             Request::Unmap { space, pages } => self.unmap(space, pages),
             Request::Decommit { space, pages } => self.decommit(space, pages),
             Request::Shrink { space, pages } => self.shrink(space, pages),

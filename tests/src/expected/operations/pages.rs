@@ -18,7 +18,7 @@ impl Run<'_> {
         self.populate_at(id, start, pages)
     }
 
-    fn populate_at(&mut self, id: SpaceId, start: usize, pages: usize) -> Outcome {
+    pub(super) fn populate_at(&mut self, id: SpaceId, start: usize, pages: usize) -> Outcome {
         let expect = |run: &Self| run.may_populate(id, start, pages);
         let need = self.need_to_populate(id, start, pages);
         self.call(need, expect, |vmm| vmm.populate(id, vmm::Pages::at(start).count(pages)))?;

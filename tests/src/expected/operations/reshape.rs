@@ -70,7 +70,8 @@ impl Run<'_> {
         let b = *self.state.region(upper).expect("it was merged");
         let space = self.state.space_mut(lower.space());
         space.regions.remove(&b.start);
-        let joined = Region { pages: a.pages + b.pages, above: b.above, ..a };
+        let large_pages = a.large_pages && b.large_pages;
+        let joined = Region { pages: a.pages + b.pages, above: b.above, large_pages, ..a };
         space.regions.insert(a.start, joined);
         self.state.dead.push(upper);
         Ok(())

@@ -19,6 +19,7 @@
 //!   emptied_range.rs  memory is asked for by its address, and pages move out of it
 //!   queries.rs     queries, dump, statistics
 //!   figures.rs     statistics figure by figure
+//!   large_on_demand.rs  large pages that touches bring, and that are made of small ones
 //!   cuts.rs        large pages that are cut, and whole again where that was in vain
 //!   dumps.rs       a dump of a space and of memory, line by line
 //!   bookkeeping.rs the memory of the manager's own records
@@ -37,7 +38,7 @@
 //! ```
 //!
 //! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A109,
-//! A110, A112, A113, A210–A212, A264, I14, I15, I22, I29, I34 and I46.
+//! A110, A112, A113, A118, A119, A210–A212, A264, I14, I15, I22, I29, I34 and I46.
 
 mod anew;
 mod appending;
@@ -57,6 +58,7 @@ mod first_try;
 mod in_parts;
 mod in_place;
 mod in_use;
+mod large_on_demand;
 mod last_pages;
 mod left_over;
 mod memory;

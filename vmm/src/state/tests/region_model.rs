@@ -87,6 +87,7 @@ pub(super) fn spec(pages: usize, serial: u64, kind: Kind) -> RegionSpec {
         backing: Backing::Pager { token: serial as u32 },
         first_page: 0,
         movable: None,
+        large_pages: false,
         name: Name::new("some region"),
     }
 }

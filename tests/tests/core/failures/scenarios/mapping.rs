@@ -26,6 +26,13 @@ fn growing(host: &mut Fixture<'_>) -> Things {
     Things { region: Some(region), ..Things::default() }
 }
 
+/// Small pages, as many as a large one has.
+fn as_many_as_a_large_page(host: &mut Fixture<'_>) -> Things {
+    let options = RegionOptions::new(1 << (host.target().large_bits() - 12)).at(0x6000_0000);
+    let region = host.vmm.map(host.own(), &options).expect("memory");
+    Things { region: Some(region), ..Things::default() }
+}
+
 pub const MAPPING: &[Scenario] = &[
     Scenario {
         name: "append pages",
@@ -89,6 +96,18 @@ pub const MAPPING: &[Scenario] = &[
             let options = RegionOptions::new(1 << (bits - 12)).at(0x6000_0000);
             let options = options.page_size(PageSize::Large { bits });
             host.vmm.map(host.vmm.own_space(), &options).map(drop)
+        },
+    },
+    Scenario {
+        name: "promote small pages to a large page",
+        leaves: Leaves::Nothing,
+        setup: as_many_as_a_large_page,
+        request: |host, _| {
+            let count = 1 << (host.target().large_bits() - 12);
+            let made =
+                host.vmm.promote(host.vmm.own_space(), Pages::at(0x6000_0000).count(count))?;
+            assert_eq!(made, 1);
+            Ok(())
         },
     },
     Scenario {
