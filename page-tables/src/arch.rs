@@ -2,8 +2,9 @@
 //! The paging of each architecture that seL4 runs on and that is described so far.
 //!
 //! Sources: `libsel4/sel4_arch_include/*/sel4/sel4_arch/constants.h` of seL4 5.0.0 (IA32, x86_64)
-//! and 16.0.0 (aarch64, riscv64); Intel SDM volume 3, chapter 4; Arm Architecture Reference Manual
-//! for A-profile, chapter D8; RISC-V Privileged Architecture, "Sv39".
+//! and 16.0.0 (the others); Intel SDM volume 3, chapter 4; Arm Architecture Reference Manual for
+//! A-profile, chapter D8, and for ARMv7-A, chapter B3; RISC-V Privileged Architecture, "Sv32" and
+//! "Sv39".
 
 use crate::geometry::{Geometry, Level};
 
@@ -18,6 +19,28 @@ impl Geometry {
         user_end: 0xe000_0000,
         fault_end: 0xe000_0000,
         has_no_execute: false,
+    };
+
+    /// aarch32 with the kernel at PL1: short descriptors, so two levels, a root of 4096 entries and
+    /// tables of 256; 4K pages and sections of 1M. (Pages of 64K, which take 16 entries, are not
+    /// used.)
+    pub const AARCH32: Geometry = Geometry {
+        levels: &[
+            Level { entry_bits: 20, index_bits: 12, holds_frames: true },
+            Level { entry_bits: 12, index_bits: 8, holds_frames: true },
+        ],
+        page_bits: 12,
+        user_end: 0xe000_0000,
+        fault_end: 0xe000_0000,
+        has_no_execute: true,
+    };
+
+    /// riscv32 with Sv32: two levels; 4K and 4M pages; the lower half.
+    pub const RISCV32_SV32: Geometry = Geometry {
+        user_end: 0x8000_0000,
+        fault_end: 0x8000_0000,
+        has_no_execute: true,
+        ..Geometry::IA32
     };
 }
 

@@ -163,6 +163,31 @@ fn tables_end_with_user_space(target: Target) {
     assert_eq!((frames[0], frames[1]), (12, target.large_bits()));
 }
 
+/// A228: the same for words of 32 bits: Arm's short descriptors (a first-level table of 16 KiB with
+/// VA[31:20], second-level ones of 1 KiB with [19:12]), and Sv32 (VPN[1], VPN[0]).
+#[test]
+fn architectures_of_32_bits_are_described_as_their_manuals_do() {
+    use vmm::{Architecture, TlsVariant};
+    let arm = (Architecture::AARCH32, [(20, 12), (12, 8)], 0xe000_0000, [14, 10], 2);
+    let riscv = (Architecture::RISCV32_SV32, [(22, 10), (12, 10)], 0x8000_0000, [12, 12], 0);
+    for (architecture, levels, end, tables, words) in [arm, riscv] {
+        let Architecture { sizes, geometry, tls } = architecture;
+        let found: Vec<_> =
+            geometry.levels.iter().map(|level| (level.entry_bits, level.index_bits)).collect();
+        assert_eq!(found, levels);
+        assert_eq!((geometry.user_end, geometry.fault_end), (end, end));
+        assert_eq!([sizes.root_table_bits, sizes.table_bits], tables);
+        // Entries have four bytes.
+        assert_eq!(levels.map(|(_, index_bits)| index_bits + 2), tables);
+        // A large page is what an entry of the root spans.
+        assert_eq!(sizes.frame_bits, [12, levels[0].0, 0]);
+        assert_eq!(geometry.larger_frame(12), Some(levels[0].0));
+        assert!(geometry.has_no_execute && geometry.tells_all_faults());
+        assert_eq!((sizes.word_bits, sizes.ipc_buffer_bytes()), (32, 512));
+        assert_eq!(tls, TlsVariant::Above { words });
+    }
+}
+
 /// A228: what is described of aarch64 and riscv64 is what their manuals and the kernel's headers
 /// say: which bits of an address each level looks at, root first; where user space ends; the bits
 /// of a root's bytes.

@@ -2,7 +2,7 @@
 //! The sizes of kernel objects on each architecture that is described so far.
 //!
 //! Source: `libsel4/sel4_arch_include/*/sel4/sel4_arch/constants.h` of seL4 5.0.0 (IA32, x86_64)
-//! and of 16.0.0 without MCS (aarch64, riscv64). What of these numbers another configuration
+//! and of 16.0.0 without MCS (the others). What of these numbers another configuration
 //! changes, the adapter takes from the bindings.
 
 use super::blueprint::{ObjectSizes, MAX_BATCH};
@@ -25,6 +25,17 @@ impl ObjectSizes {
         untyped_max_bits: 29,
         retype_limit: MAX_BATCH,
     };
+
+    /// aarch32 with the kernel at PL1: a root of 16 KiB, tables of 1 KiB, frames of two sizes.
+    pub const AARCH32: ObjectSizes = ObjectSizes {
+        table_bits: 10,
+        root_table_bits: 14,
+        frame_bits: [12, 20, 0],
+        ..ObjectSizes::IA32
+    };
+
+    /// riscv32 with Sv32.
+    pub const RISCV32_SV32: ObjectSizes = ObjectSizes::IA32;
 
     /// x86_64 of seL4 5.0.0, as configured here: without pages of 1 GiB.
     pub const X86_64: ObjectSizes = ObjectSizes {

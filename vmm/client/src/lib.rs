@@ -21,7 +21,7 @@
 //! # Kernels
 //! A program is for seL4 5.0.0 with the `sel4` crate of this repository (the feature `kernel-5`,
 //! the default), or for today's seL4 without MCS with rust-sel4's (`kernel-16`; where both are
-//! asked for, it counts), as its server's `vmm`. `kernel-16` is for x86_64, aarch64 and riscv64,
+//! asked for, it counts), as its server's `vmm`. `kernel-16` is for all architectures but IA32,
 //! and for threads with local storage, in which rust-sel4's bindings keep the IPC buffer: those of
 //! its targets. What differs is in `bindings/`. A program that keeps to names that both `sel4`
 //! crates have is for both, with `thread_entry!` in place of `sel4::thread_entry!`; locks for its

@@ -7,7 +7,7 @@
 //! so is an entry that lies in none that may be run. Segments that share a page are not: the page
 //! has the rights of both. Of thread-local storage (`PT_TLS`) each thread gets a block of its own.
 
-use elf::abi::{EI_NIDENT, EM_386, ET_EXEC};
+use elf::abi::{EI_NIDENT, ET_EXEC};
 use elf::abi::{PF_R, PF_W, PF_X, PN_XNUM, PT_INTERP, PT_LOAD, PT_TLS};
 use elf::endian::LittleEndian;
 use elf::file::{parse_ident, Class, FileHeader};
@@ -15,7 +15,7 @@ use elf::segment::{ProgramHeader, SegmentTable};
 use elf::ParseError;
 use vmm::{Kernel, Memory, Pages, RegionId, RegionOptions, Rights, SpaceId, TlsImage, Vmm};
 
-use crate::arch::{MACHINE_64, NOT_THIS_64};
+use crate::arch::{MACHINE_32, MACHINE_64, NOT_THIS_32, NOT_THIS_64};
 use crate::types::error::{Error, ImageError};
 
 /// The most pages of a thread's block of thread-local storage.
@@ -34,15 +34,15 @@ struct Format {
 }
 
 impl Format {
-    /// Those of the architecture whose words have so many bits: IA32, or with 64 bits this machine.
+    /// Those of the architecture whose words have so many bits: this machine, or else a PC.
     const fn of(word_bits: u8) -> Format {
         match word_bits {
             32 => Format {
                 class: Class::ELF32,
-                machine: EM_386,
+                machine: MACHINE_32,
                 header_bytes: 52,
                 segment_bytes: 32,
-                not_this: "not an executable for IA32",
+                not_this: NOT_THIS_32,
             },
             _ => Format {
                 class: Class::ELF64,

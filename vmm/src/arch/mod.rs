@@ -2,7 +2,10 @@
 //! What differs between architectures: one file for each. All of them are compiled on every machine
 //! whose words are wide enough, so that tests on a host reach them.
 
+mod aarch32;
 mod ia32;
+mod riscv;
+mod riscv32;
 mod x86;
 
 #[cfg(target_pointer_width = "64")]

@@ -33,16 +33,17 @@
 //! | a fault's address | on x86_64 its low 32 bits | all of it |
 //! | cache policies | constants of `VmAttributes` | words of `sys` |
 //! | a signal in place of a message | its label is 0 | told by the badge alone |
-//! | no execution | cannot be asked for | an attribute on aarch64 and riscv64 |
+//! | no execution | cannot be asked for | an attribute on Arm and RISC-V |
 //! | the timer's ports and line | slot 7, of the PIC | a range of its own, of the IOAPIC |
 //! | the counter's frequency | `archInfo` | a chunk of its own |
 //! | sizes that the configuration changes | as described | the bindings' |
 //!
-//! `kernel-16` is written for x86_64, aarch64 and riscv64 (Sv39): what names paging structures,
-//! cache policies, execution and registers is in `bindings/arch/`, and what an architecture has
-//! whatever the kernel in `arch/`. On aarch64 the kernel's own root and end of user space say which
+//! `kernel-16` is written for all architectures that rust-sel4 has: x86_64, aarch64, aarch32 (with
+//! the kernel at PL1), riscv64 (Sv39) and riscv32. What names paging structures, cache policies,
+//! execution and registers is in `bindings/arch/`, and what an architecture has whatever the kernel
+//! in `arch/`. On aarch64 the kernel's own root and end of user space say which
 //! of three descriptions it is: at EL1, or as hypervisor with physical addresses of 44 or of 40
-//! bits, where there are three levels. There caches do not agree by themselves: a page that is
+//! bits, where there are three levels. On Arm caches do not agree by themselves: a page that is
 //! mapped to be run is unified, and so is what [`Vmm::write`](crate::Vmm::write) writes to it. All
 //! cache policies but write-back are the kernel's device memory.
 //!
@@ -57,8 +58,8 @@
 //! program brings one ([`pacer::Timer`]).
 //!
 //! Checks hold `kernel-16` to our own bindings on x86_64, which have these methods of `sys`. By
-//! hand it was compiled with rust-sel4 5.0.0, unchanged, for seL4 16.0.0 on x86_64, aarch64 (three
-//! and four levels) and riscv64; README's table of what is supported says where it was booted.
+//! hand it was compiled with rust-sel4 5.0.0, unchanged, for seL4 16.0.0 on each of them, on aarch64
+//! with three and four levels; README's table of what is supported says where it was booted.
 
 mod arch;
 mod architecture;

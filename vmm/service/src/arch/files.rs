@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What a program's file is for, where words have 64 bits: this machine.
+//! What a program's file is for, by the width of words: this machine, or the other one of its kind.
 
 #[cfg(target_arch = "aarch64")]
 mod machine {
@@ -20,3 +20,23 @@ mod machine {
 }
 
 pub(crate) use machine::*;
+
+#[cfg(target_arch = "arm")]
+mod machine_32 {
+    pub use elf::abi::EM_ARM as MACHINE_32;
+    pub const NOT_THIS_32: &str = "not an executable for aarch32";
+}
+
+#[cfg(target_arch = "riscv32")]
+mod machine_32 {
+    pub use elf::abi::EM_RISCV as MACHINE_32;
+    pub const NOT_THIS_32: &str = "not an executable for riscv32";
+}
+
+#[cfg(not(any(target_arch = "arm", target_arch = "riscv32")))]
+mod machine_32 {
+    pub use elf::abi::EM_386 as MACHINE_32;
+    pub const NOT_THIS_32: &str = "not an executable for IA32";
+}
+
+pub(crate) use machine_32::*;

@@ -9,7 +9,7 @@ mod other;
 #[allow(unsafe_code)]
 mod x86;
 
-pub(crate) use files::{MACHINE_64, NOT_THIS_64};
+pub(crate) use files::{MACHINE_32, MACHINE_64, NOT_THIS_32, NOT_THIS_64};
 #[cfg(all(feature = "sel4", not(any(target_arch = "x86", target_arch = "x86_64"))))]
 pub(crate) use other::*;
 #[cfg(all(feature = "sel4", any(target_arch = "x86", target_arch = "x86_64")))]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! aarch64 and riscv64: more registers than a message has words, and no counter that is known to be
+//! Arm and RISC-V: more registers than a message has words, and no counter that is known to be
 //! one that programs may read.
 
 use vmm::CPtr;

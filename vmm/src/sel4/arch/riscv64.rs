@@ -1,24 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! riscv64: its description, a page fault's words, the address of a symbol.
+//! riscv64: its description, the address of a symbol.
 
 use crate::types::architecture::Architecture;
-use crate::types::fault::PageFault;
 
 /// The description of the architecture that the program runs on.
 pub const ARCHITECTURE: Architecture = Architecture::RISCV64_SV39;
-
-/// The fault that a message's words tell of.
-///
-/// # Errors
-/// The exception that it is where no mapping could mend it: its cause.
-pub fn page_fault(
-    ip: usize,
-    address: usize,
-    prefetch: usize,
-    fsr: usize,
-) -> Result<PageFault, (usize, usize)> {
-    PageFault::from_riscv64_words(ip, address, prefetch, fsr).ok_or((fsr, 0))
-}
 
 /// The address of a symbol that the linker fills in, 0 where a weak one is not there.
 macro_rules! symbol_address {

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! aarch64: paging structures, caching and execution, caches that do not agree by themselves; the
-//! registers.
+//! aarch64: paging structures; the registers.
 
 use core::arch::asm;
 
 use sel4::sys::{self, seL4_Error, seL4_IPCBuffer};
-use sel4::{cap, CPtrBits, Error, TranslationTableObjectType, UserContext, VmAttributes, Word};
-use untyped_alloc::{CachePolicy, Rights};
+use sel4::{CPtrBits, TranslationTableObjectType, UserContext, Word};
 
 /// Where addresses of user space end.
 pub const USER_TOP: usize = sys::seL4_UserTop as usize + 1;
+
+/// The sizes of pages, in bits: the kernel refuses more than a page has.
+pub const PAGE_BITS: [u8; 3] = [30, 21, 12];
 
 /// What a function finds above its stack pointer: nothing, as X30 has the address that it returns
 /// to.
@@ -110,63 +111,4 @@ pub fn unmap_table(
         TranslationTableObjectType::PT => buffer.seL4_ARM_PageTable_Unmap(table),
         TranslationTableObjectType::VSpace => seL4_Error::seL4_IllegalOperation,
     }
-}
-
-/// How memory is cached, and whether instructions are fetched from it. The kernel has two kinds:
-/// memory that is cached, and that of devices, which stands for all policies but write-back.
-pub fn attributes(cache: CachePolicy, allowed: Rights) -> VmAttributes {
-    let cached = match cache {
-        CachePolicy::WriteBack => VmAttributes::DEFAULT,
-        CachePolicy::WriteThrough | CachePolicy::Uncached | CachePolicy::WriteCombining => {
-            VmAttributes::NONE
-        }
-    };
-    match allowed.contains(Rights::EXECUTE) {
-        true => cached,
-        false => cached | VmAttributes::EXECUTE_NEVER,
-    }
-}
-
-/// The sizes of pages, in bits: the kernel refuses more than a page has.
-const PAGE_BITS: [u8; 3] = [30, 21, 12];
-
-/// Has caches agree about a page that was just mapped: instructions are fetched as they were
-/// written through other mappings, and memory that is not cached here has what caches still held of
-/// it.
-#[inline]
-pub fn make_coherent(
-    page: cap::UnspecifiedPage,
-    vaddr: usize,
-    allowed: Rights,
-    cache: CachePolicy,
-) {
-    let for_all = |clean: fn(cap::UnspecifiedPage, usize) -> bool| {
-        // A page begins at a multiple of its size.
-        let mut sizes = PAGE_BITS.iter().map(|&bits| 1usize << bits);
-        sizes.any(|bytes| vaddr % bytes == 0 && clean(page, bytes));
-    };
-    if cache != CachePolicy::WriteBack {
-        for_all(|page, bytes| {
-            is_of_page(sel4::with_ipc_buffer_mut(|buffer| {
-                buffer.inner_mut().seL4_ARM_Page_CleanInvalidate_Data(page.bits(), 0, bytes as Word)
-            }))
-        });
-    }
-    if allowed.contains(Rights::EXECUTE) {
-        for_all(unify);
-    }
-}
-
-/// Makes what was written to a mapped page what is fetched from it, for its first `bytes` bytes;
-/// says whether it has as many.
-pub fn unify(page: cap::UnspecifiedPage, bytes: usize) -> bool {
-    is_of_page(sel4::with_ipc_buffer_mut(|buffer| {
-        buffer.inner_mut().seL4_ARM_Page_Unify_Instruction(page.bits(), 0, bytes as Word)
-    }))
-}
-
-/// Whether the kernel took the bytes for some of the page. Any other refusal is of what is no RAM,
-/// of which nothing is in caches.
-fn is_of_page(answer: seL4_Error::Type) -> bool {
-    Error::from_sys(answer) != Some(Error::InvalidArgument)
 }

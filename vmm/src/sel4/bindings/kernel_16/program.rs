@@ -4,21 +4,13 @@
 use core::arch::global_asm;
 use core::slice;
 
+use super::super::arch::elf::{ALIGN, FILESZ, MEMSZ, PHENTSIZE, PHNUM, PHOFF, VADDR};
 use crate::sel4::arch::symbol_address;
 use crate::types::thread::TlsImage;
 
 // The linker defines it where the program's headers are part of its image.
 global_asm!(".weak __ehdr_start");
 
-/// Places in a header of a file with words of 64 bits, in bytes (ELF-64 Object File Format).
-const PHOFF: usize = 32;
-const PHENTSIZE: usize = 54;
-const PHNUM: usize = 56;
-/// Places in a program header.
-const VADDR: usize = 16;
-const FILESZ: usize = 32;
-const MEMSZ: usize = 40;
-const ALIGN: usize = 48;
 const PT_TLS: u32 = 7;
 
 /// The program's segment of thread-local variables, if it has one that takes space.

@@ -10,7 +10,7 @@ use super::super::arch;
 /// Words of a message that travel in registers.
 const IN_REGISTERS: usize = 4;
 /// A message's description: its length in words in the lowest bits, its label from a bit on
-/// (`seL4_MessageInfo` of words of 64 bits).
+/// (`seL4_MessageInfo`).
 const LENGTH: Word = 0x7f;
 const LABEL_AT: u32 = 12;
 

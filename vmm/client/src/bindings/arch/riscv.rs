@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! riscv64: the registers.
+//! riscv32 and riscv64: the registers.
 
 use super::reads;
 
 /// Where a frame's two words lie, seen from the frame pointer: below it.
-pub const FRAME_AT: isize = -16;
+pub const FRAME_AT: isize = -2 * size_of::<usize>() as isize;
 
 reads! {
     /// The frame pointer, where the program was compiled with one.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! riscv64: paging structures, execution; the registers.
+//! riscv32 and riscv64: paging structures, execution; the registers.
 
 use core::arch::asm;
 
@@ -29,7 +29,7 @@ pub fn set_thread_pointer(registers: &mut UserContext, pointer: Word) {
 }
 
 /// Where a frame's two words lie, seen from the frame pointer: below it.
-pub const FRAME_AT: Word = 0usize.wrapping_sub(16) as Word;
+pub const FRAME_AT: Word = 0usize.wrapping_sub(2 * size_of::<Word>()) as Word;
 
 /// The frame pointer, where the program was compiled with one.
 pub fn frame_pointer(registers: &UserContext) -> Word {
@@ -88,7 +88,7 @@ pub unsafe fn recv(endpoint: CPtrBits, words: &mut [Word; 4]) -> Word {
             "ecall",
             in("a7") super::RECV,
             inlateout("a0") endpoint => _,
-            inlateout("a1") 0u64 => info,
+            inlateout("a1") 0usize as Word => info,
             lateout("a2") *word0,
             lateout("a3") *word1,
             lateout("a4") *word2,

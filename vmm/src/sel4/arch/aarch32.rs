@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! aarch32: its description, a page fault's words, the address of a symbol.
+
+use crate::types::architecture::Architecture;
+use crate::types::fault::PageFault;
+
+/// The description of the architecture that the program runs on.
+pub const ARCHITECTURE: Architecture = Architecture::AARCH32;
+
+/// The fault that a message's words tell of.
+///
+/// # Errors
+/// The exception that it is where no mapping could mend it: the bits of the fault status register
+/// that say which (10 and 3:0), and all of it.
+pub fn page_fault(
+    ip: usize,
+    address: usize,
+    prefetch: usize,
+    fsr: usize,
+) -> Result<PageFault, (usize, usize)> {
+    PageFault::from_aarch32_words(ip, address, prefetch, fsr).ok_or((fsr & 0x40f, fsr))
+}
+
+/// The address of a symbol that the linker fills in, 0 where a weak one is not there.
+macro_rules! symbol_address {
+    ($symbol:literal) => {{
+        let address: usize;
+        // SAFETY: makes an address that the linker fills in, of parts that it has for a weak symbol
+        // too: one relative to the instruction would not be 0.
+        unsafe {
+            core::arch::asm!(
+                concat!("movw {0}, #:lower16:", $symbol),
+                concat!("movt {0}, #:upper16:", $symbol),
+                out(reg) address,
+                options(nomem, nostack, preserves_flags)
+            );
+        }
+        address
+    }};
+}
+pub(in crate::sel4) use symbol_address;

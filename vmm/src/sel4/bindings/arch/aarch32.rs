@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! aarch32: paging structures; the registers.
+
+use core::arch::asm;
+
+use sel4::sys::{seL4_Error, seL4_IPCBuffer};
+use sel4::{CPtrBits, TranslationTableObjectType, UserContext, Word};
+
+/// Where addresses of user space end, of which the bindings do not tell: `seL4_UserTop` of each
+/// platform.
+pub const USER_TOP: usize = 0xe000_0000;
+
+/// The sizes of pages, in bits: the kernel refuses more than a page has.
+pub const PAGE_BITS: [u8; 2] = [20, 12];
+
+/// What a function finds above its stack pointer: nothing, as R14 has the address that it returns
+/// to.
+pub const CALL_BYTES: usize = 0;
+
+/// Where a thread's thread-local storage is; 0 for none.
+pub fn thread_pointer(registers: &UserContext) -> Word {
+    registers.inner().tpidruro
+}
+
+/// Says where a thread's thread-local storage is.
+pub fn set_thread_pointer(registers: &mut UserContext, pointer: Word) {
+    registers.inner_mut().tpidruro = pointer;
+}
+
+/// Where a frame's two words lie, seen from the frame pointer.
+pub const FRAME_AT: Word = 0;
+
+/// The frame pointer, where the program was compiled with one.
+pub fn frame_pointer(registers: &UserContext) -> Word {
+    registers.inner().r11
+}
+
+/// The name and the value of each register, the first four those that say where a thread was.
+pub fn named(registers: &UserContext) -> impl AsRef<[(&'static str, Word)]> {
+    let r = registers.inner();
+    [
+        ("pc", r.pc),
+        ("sp", r.sp),
+        ("r11", r.r11),
+        ("cpsr", r.cpsr),
+        ("r0", r.r0),
+        ("r1", r.r1),
+        ("r2", r.r2),
+        ("r3", r.r3),
+        ("r4", r.r4),
+        ("r5", r.r5),
+        ("r6", r.r6),
+        ("r7", r.r7),
+        ("r8", r.r8),
+        ("r9", r.r9),
+        ("r10", r.r10),
+        ("r12", r.r12),
+        ("r14", r.r14),
+    ]
+}
+
+/// Makes the system call `Recv`, of a kernel without MCS, with 0 as the message's description: what
+/// is returned, which the kernel leaves as it is where a signal has come. `words` are those of the
+/// message that travel in registers.
+///
+/// # Safety
+/// The calling thread's IPC buffer may be written to.
+pub unsafe fn recv(endpoint: CPtrBits, words: &mut [Word; 4]) -> Word {
+    let info;
+    let [word0, word1, word2, word3] = words;
+    // SAFETY: what the kernel does not keep is an output; the rest is the caller's promise.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("r7") super::RECV,
+            inlateout("r0") endpoint => _,
+            inlateout("r1") 0 as Word => info,
+            lateout("r2") *word0,
+            lateout("r3") *word1,
+            lateout("r4") *word2,
+            lateout("r5") *word3,
+            options(nostack),
+        );
+    }
+    info
+}
+
+/// Unmaps a paging structure; the root, which is not mapped anywhere, is none to be unmapped.
+pub fn unmap_table(
+    buffer: &mut seL4_IPCBuffer,
+    table: CPtrBits,
+    ty: TranslationTableObjectType,
+) -> seL4_Error::Type {
+    match ty {
+        TranslationTableObjectType::PT => buffer.seL4_ARM_PageTable_Unmap(table),
+        TranslationTableObjectType::PD => seL4_Error::seL4_IllegalOperation,
+    }
+}
