@@ -5,7 +5,6 @@
 //! It keeps to names that our `sel4` crate and upstream's have in common. What kernels and bindings
 //! spell apart is in `bindings/`.
 
-use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::mem::{align_of, size_of};
 use core::ops::Range;
@@ -90,14 +89,11 @@ static OWN_SPACE: AtomicUsize = AtomicUsize::new(0);
 /// Whether the boot information has a manager.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-// The runtime's word on the first thread's stack (`StackBounds` of sel4-root-task) lies in a
-// section of its own. The linker defines this symbol where there is one; it is 0 in a program with
-// another runtime.
-global_asm!(".weak __start_sel4_root_task_stack");
-
 /// The pages of the first thread's stack, the guard first, if the runtime says where they are.
 #[allow(unsafe_code)]
 fn first_stack() -> Option<Range<usize>> {
+    // The runtime's word on it (`StackBounds` of sel4-root-task) lies in a section of its own. The
+    // linker defines this symbol where there is one; it is 0 in a program with another runtime.
     let bounds = symbol_address!("__start_sel4_root_task_stack") as *const [usize; 3];
     if bounds.is_null() {
         return None;

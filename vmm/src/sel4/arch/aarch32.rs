@@ -21,7 +21,8 @@ pub fn page_fault(
     PageFault::from_aarch32_words(ip, address, prefetch, fsr).ok_or((fsr & 0x40f, fsr))
 }
 
-/// The address of a symbol that the linker fills in, 0 where a weak one is not there.
+/// The address of a symbol that the linker fills in, 0 where there is none: it is weak in each
+/// object that asks for it.
 macro_rules! symbol_address {
     ($symbol:literal) => {{
         let address: usize;
@@ -29,6 +30,7 @@ macro_rules! symbol_address {
         // too: one relative to the instruction would not be 0.
         unsafe {
             core::arch::asm!(
+                concat!(".weak ", $symbol),
                 concat!("movw {0}, #:lower16:", $symbol),
                 concat!("movt {0}, #:upper16:", $symbol),
                 out(reg) address,

@@ -41,7 +41,8 @@ pub fn page_fault(
     PageFault::from_aarch64_words(ip, address, prefetch, fsr).ok_or((fsr >> 26 & 0x3f, fsr))
 }
 
-/// The address of a symbol that the linker fills in, 0 where a weak one is not there.
+/// The address of a symbol that the linker fills in, 0 where there is none: it is weak in each
+/// object that asks for it.
 macro_rules! symbol_address {
     ($symbol:literal) => {{
         let address: usize;
@@ -49,6 +50,7 @@ macro_rules! symbol_address {
         // too: one relative to the instruction would not be 0.
         unsafe {
             core::arch::asm!(
+                concat!(".weak ", $symbol),
                 concat!("movz {0}, #:abs_g3:", $symbol),
                 concat!("movk {0}, #:abs_g2_nc:", $symbol),
                 concat!("movk {0}, #:abs_g1_nc:", $symbol),

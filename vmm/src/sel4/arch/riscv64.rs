@@ -6,7 +6,8 @@ use crate::types::architecture::Architecture;
 /// The description of the architecture that the program runs on.
 pub const ARCHITECTURE: Architecture = Architecture::RISCV64_SV39;
 
-/// The address of a symbol that the linker fills in, 0 where a weak one is not there.
+/// The address of a symbol that the linker fills in, 0 where there is none: it is weak in each
+/// object that asks for it.
 macro_rules! symbol_address {
     ($symbol:literal) => {{
         let address: usize;
@@ -14,6 +15,7 @@ macro_rules! symbol_address {
         // one relative to them would not be 0.
         unsafe {
             core::arch::asm!(
+                concat!(".weak ", $symbol),
                 "la {0}, 2f",
                 "ld {0}, 0({0})",
                 "j 3f",

@@ -17,14 +17,19 @@ pub fn page_fault(
     Ok(PageFault::from_x86_words(ip, address, prefetch, fsr))
 }
 
-/// The address of a symbol that the linker fills in, 0 where a weak one is not there.
+/// The address of a symbol that the linker fills in, 0 where there is none: it is weak in each
+/// object that asks for it.
 macro_rules! symbol_address {
     ($symbol:literal) => {{
         let address: usize;
         // SAFETY: reads an address that the linker fills in.
         unsafe {
-            core::arch::asm!(concat!("lea {}, [", $symbol, "]"), out(reg) address,
-                options(nomem, nostack, preserves_flags));
+            core::arch::asm!(
+                concat!(".weak ", $symbol),
+                concat!("lea {}, [", $symbol, "]"),
+                out(reg) address,
+                options(nomem, nostack, preserves_flags)
+            );
         }
         address
     }};

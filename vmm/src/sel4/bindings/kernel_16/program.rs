@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The program's thread-local variables, by the ELF headers in its image.
 
-use core::arch::global_asm;
 use core::slice;
 
 use super::super::arch::elf::{ALIGN, FILESZ, MEMSZ, PHENTSIZE, PHNUM, PHOFF, VADDR};
 use crate::sel4::arch::symbol_address;
 use crate::types::thread::TlsImage;
 
-// The linker defines it where the program's headers are part of its image.
-global_asm!(".weak __ehdr_start");
-
 const PT_TLS: u32 = 7;
 
 /// The program's segment of thread-local variables, if it has one that takes space.
 pub fn tls_segment() -> Option<TlsImage<'static>> {
+    // The linker defines it where the program's headers are part of its image.
     let header = symbol_address!("__ehdr_start") as *const u8;
     // SAFETY: where it is not null, the linker put the program's header there, which is never
     // written; what is read of it and behind it lies in it, as long as it says the truth.
