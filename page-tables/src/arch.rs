@@ -23,7 +23,7 @@ impl Geometry {
 
     /// aarch32 with the kernel at PL1: short descriptors, so two levels, a root of 4096 entries and
     /// tables of 256; 4K pages and sections of 1M. (Pages of 64K, which take 16 entries, are not
-    /// used.)
+    /// used.) User space ends where most platforms have its end: on some it is lower.
     pub const AARCH32: Geometry = Geometry {
         levels: &[
             Level { entry_bits: 20, index_bits: 12, holds_frames: true },

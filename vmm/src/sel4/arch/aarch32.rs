@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! aarch32: its description, a page fault's words, the address of a symbol.
 
+use page_tables::Geometry;
+use sel4::sys;
+
 use crate::types::architecture::Architecture;
 use crate::types::fault::PageFault;
 
-/// The description of the architecture that the program runs on.
-pub const ARCHITECTURE: Architecture = Architecture::AARCH32;
+/// The description of the architecture that the program runs on. Where user space ends depends on
+/// the platform.
+pub const ARCHITECTURE: Architecture = {
+    const END: usize = sys::seL4_UserTop as usize;
+    let Architecture { sizes, geometry, tls } = Architecture::AARCH32;
+    Architecture { sizes, geometry: Geometry { user_end: END, fault_end: END, ..geometry }, tls }
+};
 
 /// The fault that a message's words tell of.
 ///

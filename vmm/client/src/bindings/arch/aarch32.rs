@@ -18,7 +18,7 @@ reads! {
 
 reads! {
     /// Where the calling thread's local storage is; 0 for none.
-    thread_pointer, "mrc p15, 0, {}, c13, c0, 3"
+    thread_pointer, "mrc p15, 0, {}, c13, c0, 2"
 }
 
 /// Does nothing: a thread has all its registers when it begins.

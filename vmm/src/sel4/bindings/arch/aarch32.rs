@@ -3,12 +3,11 @@
 
 use core::arch::asm;
 
-use sel4::sys::{seL4_Error, seL4_IPCBuffer};
+use sel4::sys::{self, seL4_Error, seL4_IPCBuffer};
 use sel4::{CPtrBits, TranslationTableObjectType, UserContext, Word};
 
-/// Where addresses of user space end, of which the bindings do not tell: `seL4_UserTop` of each
-/// platform.
-pub const USER_TOP: usize = 0xe000_0000;
+/// Where addresses of user space end, which depends on the platform.
+pub const USER_TOP: usize = sys::seL4_UserTop as usize;
 
 /// The sizes of pages, in bits: the kernel refuses more than a page has.
 pub const PAGE_BITS: [u8; 2] = [20, 12];
@@ -19,12 +18,12 @@ pub const CALL_BYTES: usize = 0;
 
 /// Where a thread's thread-local storage is; 0 for none.
 pub fn thread_pointer(registers: &UserContext) -> Word {
-    registers.inner().tpidruro
+    registers.inner().tpidrurw
 }
 
 /// Says where a thread's thread-local storage is.
 pub fn set_thread_pointer(registers: &mut UserContext, pointer: Word) {
-    registers.inner_mut().tpidruro = pointer;
+    registers.inner_mut().tpidrurw = pointer;
 }
 
 /// Where a frame's two words lie, seen from the frame pointer.
