@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! aarch32: paging structures; the registers.
 
-use core::arch::asm;
-
 use sel4::sys::{self, seL4_Error, seL4_IPCBuffer};
 use sel4::{CPtrBits, TranslationTableObjectType, UserContext, Word};
 
@@ -58,31 +56,7 @@ pub fn named(registers: &UserContext) -> impl AsRef<[(&'static str, Word)]> {
     ]
 }
 
-/// Makes the system call `Recv`, of a kernel without MCS, with 0 as the message's description: what
-/// is returned, which the kernel leaves as it is where a signal has come. `words` are those of the
-/// message that travel in registers.
-///
-/// # Safety
-/// The calling thread's IPC buffer may be written to.
-pub unsafe fn recv(endpoint: CPtrBits, words: &mut [Word; 4]) -> Word {
-    let info;
-    let [word0, word1, word2, word3] = words;
-    // SAFETY: what the kernel does not keep is an output; the rest is the caller's promise.
-    unsafe {
-        asm!(
-            "svc 0",
-            in("r7") super::RECV,
-            inlateout("r0") endpoint => _,
-            inlateout("r1") 0 as Word => info,
-            lateout("r2") *word0,
-            lateout("r3") *word1,
-            lateout("r4") *word2,
-            lateout("r5") *word3,
-            options(nostack),
-        );
-    }
-    info
-}
+super::receives!(["svc 0"], "r7", ["r0", "r1"], ["r2", "r3", "r4", "r5"], []);
 
 /// Unmaps a paging structure; the root, which is not mapped anywhere, is none to be unmapped.
 pub fn unmap_table(

@@ -31,8 +31,44 @@ pub use riscv::*;
 #[cfg(target_arch = "x86_64")]
 pub use x86_64::*;
 
-/// The number of the system call `Recv`, of a kernel without MCS.
-const RECV: isize = -5;
+/// Defines `recv`, the system call `Recv` of a kernel without MCS: by these instructions, its number in
+/// this register, capability and message's description in the next two, the words of the message
+/// that travel in registers in four more; the rest are those that are lost.
+macro_rules! receives {
+    (
+        [$($line:tt),+], $number:tt, [$capability:tt, $info:tt],
+        [$word0:tt, $word1:tt, $word2:tt, $word3:tt], [$($lost:tt),*]
+    ) => {
+        /// Waits for a message, with 0 as its description: what is returned, which the kernel leaves
+        /// as it is where a signal has come. `words` are those that travel in registers.
+        ///
+        /// # Safety
+        /// The calling thread's IPC buffer may be written to.
+        pub unsafe fn recv(endpoint: sel4::CPtrBits, words: &mut [sel4::Word; 4]) -> sel4::Word {
+            const RECV: isize = -5;
+            let info;
+            let [word0, word1, word2, word3] = words;
+            // SAFETY: what the kernel does not keep is an output; the rest is the caller's promise.
+            unsafe {
+                core::arch::asm!(
+                    $($line,)+
+                    in($number) RECV,
+                    inlateout($capability) endpoint => _,
+                    inlateout($info) 0 as sel4::Word => info,
+                    lateout($word0) *word0,
+                    lateout($word1) *word1,
+                    lateout($word2) *word2,
+                    lateout($word3) *word3,
+                    $(lateout($lost) _,)*
+                    options(nostack),
+                );
+            }
+            info
+        }
+    };
+}
+#[allow(unused_imports)] // where there is no such architecture
+use receives;
 
 #[cfg(target_arch = "x86")]
 compile_error!(

@@ -73,31 +73,7 @@ pub fn named(registers: &UserContext) -> impl AsRef<[(&'static str, Word)]> {
     ]
 }
 
-/// Makes the system call `Recv`, of a kernel without MCS, with 0 as the message's description: what
-/// is returned, which the kernel leaves as it is where a signal has come. `words` are those of the
-/// message that travel in registers.
-///
-/// # Safety
-/// The calling thread's IPC buffer may be written to.
-pub unsafe fn recv(endpoint: CPtrBits, words: &mut [Word; 4]) -> Word {
-    let info;
-    let [word0, word1, word2, word3] = words;
-    // SAFETY: what the kernel does not keep is an output; the rest is the caller's promise.
-    unsafe {
-        asm!(
-            "ecall",
-            in("a7") super::RECV,
-            inlateout("a0") endpoint => _,
-            inlateout("a1") 0usize as Word => info,
-            lateout("a2") *word0,
-            lateout("a3") *word1,
-            lateout("a4") *word2,
-            lateout("a5") *word3,
-            options(nostack),
-        );
-    }
-    info
-}
+super::receives!(["ecall"], "a7", ["a0", "a1"], ["a2", "a3", "a4", "a5"], []);
 
 /// Unmaps a paging structure. The kernel refuses to unmap the root.
 pub fn unmap_table(

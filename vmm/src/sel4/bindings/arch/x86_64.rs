@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! x86_64: the kinds of paging structures, and of caching; the registers.
 
-use core::arch::asm;
 use core::mem::offset_of;
 
 use sel4::sys::{seL4_Error, seL4_IPCBuffer, seL4_UserContext, seL4_X86_VMAttributes as words};
@@ -79,37 +78,14 @@ pub fn named(registers: &UserContext) -> impl AsRef<[(&'static str, Word)]> {
     ]
 }
 
-/// Makes the system call `Recv`, of a kernel without MCS, with 0 as the message's description: what
-/// is returned, which the kernel leaves as it is where a signal has come. `words` are those of the
-/// message that travel in registers.
-///
-/// # Safety
-/// The calling thread's IPC buffer may be written to.
-pub unsafe fn recv(endpoint: CPtrBits, words: &mut [Word; 4]) -> Word {
-    let info;
-    let [word0, word1, word2, word3] = words;
-    // SAFETY: what the kernel does not keep is an output, and the stack pointer is put back; the
-    // rest is the caller's promise.
-    unsafe {
-        asm!(
-            "mov r14, rsp",
-            "syscall",
-            "mov rsp, r14",
-            in("rdx") super::RECV,
-            inlateout("rdi") endpoint => _,
-            inlateout("rsi") 0u64 => info,
-            lateout("r10") *word0,
-            lateout("r8") *word1,
-            lateout("r9") *word2,
-            lateout("r15") *word3,
-            lateout("rcx") _,
-            lateout("r11") _,
-            lateout("r14") _,
-            options(nostack),
-        );
-    }
-    info
-}
+// The stack pointer is put back.
+super::receives!(
+    ["mov r14, rsp", "syscall", "mov rsp, r14"],
+    "rdx",
+    ["rdi", "rsi"],
+    ["r10", "r8", "r9", "r15"],
+    ["rcx", "r11", "r14"]
+);
 
 /// Unmaps a paging structure; the root, which is not mapped anywhere, is none to be unmapped.
 pub fn unmap_table(
