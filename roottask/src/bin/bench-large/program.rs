@@ -105,7 +105,7 @@ fn per_page(name: &str, spent: &Cost) {
 }
 
 fn per_mib(name: &str, spent: &Cost) {
-    Row::new(name, "MiB", PAGES * PAGE_BYTES >> 20).print(spent, None, None);
+    Row::new(name, "MiB", (PAGES * PAGE_BYTES) >> 20).print(spent, None, None);
 }
 
 /// The first, and what answers its faults and those of the second.
