@@ -97,6 +97,17 @@ impl<'a> Fixture<'a> {
         assert_eq!(stats.allocator.total_bytes, self.machine.ram_bytes(), "RAM is lost");
         self.check_direct_map(stats.direct_map_frames);
         self.check_kept();
+        self.check_stores(stats.spaces);
+    }
+
+    /// I47: in a store nothing is mapped.
+    #[track_caller]
+    fn check_stores(&self, spaces: usize) {
+        let all = (0..1 << 16).filter_map(|number| self.vmm.space_with_number(number).ok());
+        for space in all.take(spaces).filter(|&space| self.vmm.is_store(space) == Ok(true)) {
+            let vspace = self.vmm.vspace(space).expect("a space");
+            assert!(self.kernel().mappings(vspace).is_empty(), "{space:?} is a store");
+        }
     }
 
     /// I33: there is no capability in a CNode that is kept for whoever wants one next, and none is

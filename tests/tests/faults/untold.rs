@@ -3,8 +3,8 @@
 //! GiB on: nothing is left to faults there, and no thread repeats one for ever.
 
 use vmm::{
-    Access, Backing, Blueprint, FaultClass, PageFault, Pages, Placement, RegionId, RegionOptions,
-    Resolution, SpaceId, ThreadId,
+    Access, Backing, Blueprint, FaultClass, Invocation, PageFault, Pages, Placement, RegionId,
+    RegionOptions, Resolution, SpaceId, ThreadId,
 };
 use vmm_tests::support::{Machine, not_told};
 
@@ -206,7 +206,7 @@ fn pages_do_not_move_by_themselves_where_faults_are_not_told(target: Target) {
     assert_eq!([may(low), may(above), may(asked)], [Ok(true), Ok(is_told(target)), Ok(true)]);
 }
 
-/// A108.
+/// A108, A271, I47: what maps, moves and clones them takes no kernel call but for frames and tables.
 fn pages_of_a_store_lie_anywhere(target: Target) {
     let mut host = Fixture::roomy(target);
     let (plain, high) = (space(&mut host), high(target));
@@ -219,15 +219,28 @@ fn pages_of_a_store_lie_anywhere(target: Target) {
         host.vmm.release(region).expect("a region");
     }
     let origin = host.vmm.map(store, &RegionOptions::new(4).at(high)).expect("memory");
-    host.write(store, high + PAGE, 6);
+    host.vmm.write(store, high + PAGE, &[6]).expect("it can be written");
     let there = Placement::at(high + 64 * PAGE);
+    let before = host.vmm.kernel_calls();
     let clone = host.vmm.clone_region(origin, store, there).expect("room");
     let moved = host.vmm.move_region(clone, Placement::at(high + 128 * PAGE)).expect("room");
-    assert_eq!(host.read(store, moved.start().bits() + PAGE), 6);
+    let calls = host.vmm.kernel_calls().since(&before);
+    let of = [Invocation::PageMap, Invocation::PageUnmap, Invocation::PageRemap];
+    assert_eq!(of.map(|of| calls.of(of)), [0; 3]);
+    let byte = |host: &mut Fixture<'_>, space, at| {
+        let mut byte = [0];
+        host.vmm.read(space, at, &mut byte).map(|()| byte[0])
+    };
+    assert_eq!(byte(&mut host, store, moved.start().bits() + PAGE), Ok(6));
     // A clone of a store is a store; in a space of threads a clone lies where faults are told.
     let other = host.vmm.clone_space(store).expect("a space");
     host.spaces.push(other);
-    assert_eq!(host.read(other, high + PAGE), 6);
+    assert_eq!(byte(&mut host, other, high + PAGE), Ok(6));
+    // Of either, a write is its own.
+    host.vmm.write(store, high + PAGE, &[7]).expect("it can be written");
+    let clone = moved.start().bits() + PAGE;
+    let all = [(store, high + PAGE), (store, clone), (other, high + PAGE)];
+    assert_eq!(all.map(|(space, at)| byte(&mut host, space, at)), [Ok(7), Ok(6), Ok(6)]);
     if !is_told(target) {
         let refusal = not_told(high, target.fault_end());
         host.refuses(refusal, |vmm| vmm.clone_region(origin, plain, Placement::at(high)));

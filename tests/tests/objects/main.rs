@@ -4,6 +4,7 @@
 //! | module | what it shows |
 //! |---|---|
 //! | `layout` | messages: what is encoded is what is parsed, and nothing else is accepted |
+//! | `given` | pages of paged memory that are given while somebody waits for them |
 //! | `private` | paged memory mapped privately |
 //! | `private_failures` | the same, where calls fail and where something is short |
 //! | `requests` | what each request does |
@@ -60,6 +61,7 @@ mod faults;
 mod few_slots;
 mod first_page;
 mod first_thread;
+mod given;
 mod held;
 mod hostile;
 mod kept;

@@ -4,6 +4,7 @@
 pub(crate) mod decide;
 pub(crate) mod demand;
 pub(crate) mod dense;
+pub(crate) mod hand_over;
 pub(crate) mod page_requests;
 pub(crate) mod registry;
 pub(crate) mod report;

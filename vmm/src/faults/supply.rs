@@ -25,6 +25,16 @@ use crate::types::mapping::Source;
 use crate::types::quota::Resource;
 use crate::types::region::{Backing, RegionSpec};
 
+/// A page that is to be in another region, and the run that it is in.
+pub(super) struct Transfer<'p> {
+    pub from: &'p Space<'p>,
+    pub run: Extent,
+    pub piece: Extent,
+    pub space: &'p Space<'p>,
+    pub region: &'p Region<'p>,
+    pub to: PageRange,
+}
+
 /// What a page is where it is received.
 fn received(region: &Region<'_>, to: PageRange, source: Source, frames: Frames) -> Extent {
     let RegionSpec { rights, cache, .. } = region.spec();
@@ -175,14 +185,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.under_pressure(|vmm| vmm.try_transfer_into((from, page), (into, number)))
     }
 
-    fn try_transfer_into(
-        &mut self,
+    fn try_transfer_into(&mut self, from: (SpaceId, usize), into: (RegionId, usize)) -> Result {
+        let reserve = &mut self.refill()?;
+        let transfer = self.checked_transfer(from, into)?;
+        self.transfer(reserve, transfer)
+    }
+
+    /// What is to be transferred, and where to, if that may be.
+    pub(super) fn checked_transfer(
+        &self,
         (from, page): (SpaceId, usize),
         (into, number): (RegionId, usize),
-    ) -> Result {
+    ) -> Result<Transfer<'p>> {
         let from = self.space(from)?;
         let (space, region) = self.region(into)?;
-        let (source, range) = self.caller_range(from, Pages::at(page))?;
+        let (source, page) = self.caller_range(from, Pages::at(page))?;
         let (spec, given) = (region.spec(), source.spec());
         if !region.is_callers() || spec.cache != given.cache {
             return Err(self.wrong_kind(space, region));
@@ -191,16 +208,28 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !ceiling.contains(asked) {
             return Err(Error::RightsExceedCeiling { asked, ceiling, name });
         }
-        let to = self.usable(region).and_then(|usable| usable.part(number, 1));
-        let outside = Error::OutsideRegion { address: into.start.bits(), name: spec.name };
-        let to = to.ok_or(outside)?;
-        if space.extents().at(to.start()).is_some() {
-            let (address, name) = (to.start().bits(), spec.name);
-            return Err(Error::AlreadyMapped { address, name });
+        let to = self.vacant_page((space, region), (into, number))?;
+        let (run, piece) = self.page_at(from, page.start())?;
+        if !matches!(piece.source, Source::Owned | Source::Copy) {
+            return Err(Error::NotManaged { address: run.start.bits() });
         }
-        self.check_shareable(from, range)?;
         self.check_unpinned(from, source)?;
-        self.transfer_page(from, range.start(), space, region, to)
+        Ok(Transfer { from, run, piece, space, region, to })
+    }
+
+    /// The page of a region that has this number, guards not counted, if nothing is mapped there.
+    pub(super) fn vacant_page(
+        &self,
+        (space, region): (&'p Space<'p>, &'p Region<'p>),
+        (id, number): (RegionId, usize),
+    ) -> Result<PageRange> {
+        let name = region.spec().name;
+        let page = self.usable(region).and_then(|usable| usable.part(number, 1));
+        let page = page.ok_or(Error::OutsideRegion { address: id.start.bits(), name })?;
+        match space.extents().at(page.start()) {
+            Some(_) => Err(Error::AlreadyMapped { address: page.start().bits(), name }),
+            None => Ok(page),
+        }
     }
 
     fn transfer_page(
@@ -208,19 +237,33 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         from: &'p Space<'p>,
         at: VirtAddr,
         into: &'p Space<'p>,
-        region: &Region<'p>,
+        region: &'p Region<'p>,
         to: PageRange,
     ) -> Result {
         let reserve = &mut self.refill()?;
-        let (extent, piece) = self.page_at(from, at)?;
-        let frame = piece.frames.first;
-        if !self.refcounts.is_exclusive(frame, piece.source) {
-            return Err(Error::Shared { address: at.bits() });
+        let (run, piece) = self.page_at(from, at)?;
+        self.transfer(reserve, Transfer { from, run, piece, space: into, region, to })
+    }
+
+    fn transfer(&mut self, reserve: &mut Reserve, transfer: Transfer<'p>) -> Result {
+        let (piece, space) = (&transfer.piece, transfer.space);
+        if !self.refcounts.is_exclusive(piece.frames.first, piece.source) {
+            return Err(Error::Shared { address: piece.start.bits() });
         }
         if piece.source == Source::Copy {
-            self.check_quota(into, Resource::Slots, 1)?;
+            self.check_quota(space, Resource::Slots, 1)?;
         }
-        self.check_quota(into, Resource::Frames, 1)?;
+        self.check_quota(space, Resource::Frames, 1)?;
+        self.transfer_piece(reserve, &transfer)
+    }
+
+    /// Transfers a page for which there is room.
+    pub(super) fn transfer_piece(
+        &mut self,
+        reserve: &mut Reserve,
+        transfer: &Transfer<'p>,
+    ) -> Result {
+        let &Transfer { from, run, piece, space: into, region, to } = transfer;
         let node = self.pools.extent(reserve)?;
         let mut spare = self.pools.extent(reserve).ok();
         let moved = received(region, to, piece.source, piece.frames);
@@ -230,8 +273,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let mut node = Some(node);
         if outcome.is_ok() {
-            let index = extent.index_of(at);
-            let unlinked = from.extents_mut().remove_range(&extent, index, 1, &mut spare);
+            let index = run.index_of(piece.start);
+            let unlinked = from.extents_mut().remove_range(&run, index, 1, &mut spare);
             self.spare_unlinked(reserve, from, unlinked);
             // Its new region may be one whose pages move.
             self.compaction.look_again();
@@ -256,7 +299,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         moved: Extent,
     ) -> Result {
         let frame = piece.frames.first;
-        self.kernel.page_unmap(frame)?;
+        self.page_unmap(from, frame)?;
         self.record_unmapped(from, piece);
         let mapped = self.map_extent(reserve, into, moved).map_err(|(error, _)| error);
         if mapped.is_err() {
@@ -267,7 +310,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// The run that covers an address, and the one page of it that does.
-    fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(Extent, Extent)> {
+    pub(super) fn page_at(&self, space: &Space<'p>, at: VirtAddr) -> Result<(Extent, Extent)> {
         let extent = space.extents().at(at).ok_or_else(|| space.not_mapped(at.bits()))?;
         if extent.frames.size_bits != self.geometry.page_bits {
             return Err(Error::LargePage { address: extent.address(extent.index_of(at)).bits() });

@@ -138,15 +138,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn append(&mut self) -> Option<Result<(), Refused>> {
         let cursor = self.append_cursor.as_mut()?;
         let frame = self.alloc.alloc_from_batch(&cursor.batch, cursor.extent.count())?;
-        let (first, vspace) = (frame.frames().first, cursor.space.root.get());
-        if let Err(refusal) =
-            self.kernel.page_map(first, vspace, cursor.at, cursor.rights, cursor.cache)
-        {
-            return Some(Err(self.end_append(first, refusal)));
+        let (first, space) = (frame.frames().first, cursor.space);
+        // As `Vmm::page_map` does.
+        if !space.store.get() {
+            let root = space.root.get();
+            let mapped = self.kernel.page_map(first, root, cursor.at, cursor.rights, cursor.cache);
+            if let Err(refusal) = mapped {
+                return Some(Err(self.end_append(first, refusal)));
+            }
         }
         cursor.advance();
         cursor.table.use_one_more();
-        let space = cursor.space;
         space.mapped_pages.set(space.mapped_pages.get() + 1);
         // It counts as no change of the space: this is the one that the cursor is for.
         space.extents().extend(cursor.extent, self.geometry.page_bytes());

@@ -193,9 +193,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let table = self.table_at(reserve, space, extent.start)?;
         // Found and taken now, so that recording cannot fail.
         let record = self.record_for(reserve, site, extent)?;
-        let (vspace, address) = (space.root.get(), extent.start.bits());
-        let mapped =
-            self.kernel.page_map(extent.frames.first, vspace, address, extent.rights, extent.cache);
+        let (frame, address) = (extent.frames.first, extent.start.bits());
+        let mapped = self.page_map(space, (frame, address), extent.rights, extent.cache);
         if let Err(error) = mapped {
             match record {
                 Record::Node(node) => self.pools.spare_extent(reserve, node),

@@ -51,6 +51,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         most: usize,
     ) -> Result<usize> {
         let pages = pages.into();
+        if let Some(done) = self.decommit_single(space, pages, most) {
+            return done;
+        }
         let info = self.region_at(space, pages.start())?;
         let (address, name) = (pages.start(), Name::default());
         let info = info.ok_or(Error::OutsideRegion { address, name })?;
@@ -78,5 +81,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             done += pages;
         }
         Ok(done)
+    }
+
+    /// The same for one page, if that is one of the smallest, or none. `None` if it is to go the
+    /// other way: nothing was done then.
+    fn decommit_single(&mut self, id: SpaceId, page: Pages, most: usize) -> Option<Result<usize>> {
+        if page.pages() != 1 || most == 0 {
+            return None;
+        }
+        let space = self.space(id).ok()?;
+        let (region, range) = self.caller_range(space, page).ok()?;
+        self.check_unpinned(space, region).ok()?;
+        let (at, reserve) = (range.start(), &mut self.refill_to_free());
+        let extent = space.extents().at(at).filter(|extent| extent.maps(at));
+        let Some(extent) = extent else { return Some(Ok(0)) };
+        if extent.frames.size_bits != self.geometry.page_bits {
+            return None;
+        }
+        let unmapped = self.unmap_part(reserve, space, extent, extent.index_of(at), 1);
+        if unmapped.is_ok() {
+            self.prune_tables(space);
+        }
+        Some(unmapped.map_err(|(error, pages)| error.after(pages)))
     }
 }

@@ -271,13 +271,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // 2. The large page goes, and is copied. Until it is back, or the small ones are there, a
         //    touch faults.
         let copied = nodes.and_then(|(_, record)| {
-            self.kernel.page_unmap(large.frames.first)?;
+            self.page_unmap(space, large.frames.first)?;
             let copied = self.copy_contents(reserve, &large, small, view);
             if copied.is_err() {
                 // It is recorded still. Where this is refused too, a fault maps it, or `trim` does.
-                let (root, at) = (space.root.get(), large.start.bits());
-                let (frame, rights) = (large.frames.first, large.mapped_rights());
-                let mapped = self.kernel.page_map(frame, root, at, rights, large.cache);
+                let (frame, at) = (large.frames.first, large.start.bits());
+                let mapped = self.page_map(space, (frame, at), large.mapped_rights(), large.cache);
                 space.undone.pages.set(space.undone.pages.get() || mapped.is_err());
             }
             copied.map(|()| record)
@@ -354,7 +353,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut cursor = range.part(0, done).map(ExtentCursor::over);
         let mut pieces = core::iter::from_fn(|| cursor.as_mut()?.next(space)).map(|one| one.part());
         let refused = pieces.any(|piece| {
-            (0..piece.frames.count).any(|at| self.kernel.page_unmap(piece.frame(at)).is_err())
+            (0..piece.frames.count).any(|at| self.page_unmap(space, piece.frame(at)).is_err())
         });
         let reserve = &mut Reserve::as_it_is();
         if refused {

@@ -13,6 +13,7 @@ use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::open_blocks::{Links, OpenBlock};
 use crate::state::site::Site;
+use crate::state::space::Space;
 use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
 
@@ -60,9 +61,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return None;
         }
         let frame = self.alloc.alloc_zeroed_at_hand(block.mobility.get())?.frames();
-        let (root, rights) = (space.root.get(), block.rights.get());
+        let rights = block.rights.get();
         let cache = CachePolicy::WriteBack;
-        if let Err(refusal) = self.map_frame(frame.first, (root, start), rights) {
+        if let Err(refusal) = self.map_frame(space, (frame.first, start), rights) {
             // It was allocated, so it can be freed.
             let _ = self.alloc.free_unused_frames(frame);
             return Some(Err(refusal));
@@ -77,11 +78,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[inline(never)]
     fn map_frame(
         &mut self,
-        frame: CPtr,
-        (root, start): (CPtr, usize),
+        space: &Space<'p>,
+        to: (CPtr, usize),
         rights: Rights,
     ) -> Result<(), Refused> {
-        self.kernel.page_map(frame, root, start, rights, CachePolicy::WriteBack)
+        self.page_map(space, to, rights, CachePolicy::WriteBack)
     }
 
     /// Makes a window of the only page of an open block, unless the page at `start` (bytes) goes on

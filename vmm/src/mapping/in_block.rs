@@ -46,7 +46,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if copied || self.refcounts.any_in(&frames) {
             return None;
         }
-        if let Err(refusal) = self.kernel.page_unmap(frame) {
+        if let Err(refusal) = self.page_unmap(space, frame) {
             return Some(Err(Error::from(refusal)));
         }
         table.use_one_less();

@@ -43,7 +43,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             .ok_or((Error::NoSuchFrameSize { bits }, extent.start))?;
         let left = self.leave_direct_map(extent.cache, extent.frames);
         left.map_err(|error| (error, extent.start))?;
-        let (vspace, rights) = (space.root.get(), extent.mapped_rights());
+        let rights = extent.mapped_rights();
         let mut index = 0;
         // A table's span at a time: first its tables, then its pages, then the record of both.
         while index < extent.frames.count {
@@ -62,7 +62,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             while done < count {
                 let address = start.bits() + (done << step_bits);
                 let frame = extent.frame(index + done);
-                outcome = self.kernel.page_map(frame, vspace, address, rights, extent.cache);
+                outcome = self.page_map(space, (frame, address), rights, extent.cache);
                 if outcome.is_err() {
                     break;
                 }

@@ -10,6 +10,7 @@ pub(crate) mod copies;
 pub(crate) mod extents;
 pub(crate) mod install;
 pub(crate) mod moves;
+pub(crate) mod pages;
 pub(crate) mod place;
 pub(crate) mod quarantine;
 pub(crate) mod remap;

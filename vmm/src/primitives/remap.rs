@@ -32,14 +32,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Some(extent) = extent else { return Ok(()) };
         let piece = extent.part(extent.index_of(address), 1);
         let (frame, start, cache) = (piece.frames.first, piece.start.bits(), piece.cache);
-        let (vspace, rights) = (space.root.get(), piece.mapped_rights());
+        let rights = piece.mapped_rights();
         // As a rule it is mapped by now: several threads touched it before the first was answered.
-        match self.kernel.page_remap(frame, vspace, start, rights, cache) {
+        match self.page_remap(space, (frame, start), rights, cache) {
             // It is not mapped (any more).
             Err(Refused { error: KernelError::IllegalOperation, .. }) => {}
             remapped => return remapped.map_err(Error::from),
         }
-        let mapped = self.kernel.page_map(frame, vspace, start, rights, cache);
+        let mapped = self.page_map(space, (frame, start), rights, cache);
         mapped.map_err(Error::from)
     }
 
@@ -135,13 +135,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if own && self.flusher.is_none() {
             return self.unmap_then_map_all(extent);
         }
-        let (vspace, bits) = (space.root.get(), extent.frames.size_bits);
+        let bits = extent.frames.size_bits;
         let (rights, mut done) = (extent.mapped_rights(), 0);
         let mut outcome = Ok(());
         while done < extent.frames.count {
             let address = extent.start.bits() + (done << bits);
-            outcome =
-                self.kernel.page_remap(extent.frame(done), vspace, address, rights, extent.cache);
+            outcome = self.page_remap(space, (extent.frame(done), address), rights, extent.cache);
             if outcome.is_err() {
                 break;
             }

@@ -77,7 +77,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // Unmapped before it is copied: no write of another thread may come between the copy and
         // the end of the old page. And before its capability is deleted: the kernel would leave the
         // mapping of a copy behind.
-        self.kernel.page_unmap(frame)?;
+        self.page_unmap(space, frame)?;
         self.record_unmapped(space, piece);
         // It can be mapped once, so it is free for the temporary slot now.
         let copied =

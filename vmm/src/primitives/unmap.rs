@@ -109,7 +109,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let Some((frame, source)) = node.frame_of_page(number) else { continue };
             outcome = match (source, node.page(number)) {
                 (Source::Copy, Some(page)) => self.unmap_copy(space, &page),
-                _ => self.unmap_page(frame),
+                _ => self.page_unmap(space, frame).map_err(Error::from),
             };
             if outcome.is_err() {
                 break;
@@ -176,26 +176,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn unmap_frame(&mut self, space: &Space<'p>, extent: &Extent, index: usize) -> Result {
         match extent.source {
             Source::Copy => self.unmap_copy(space, &extent.part(index, 1)),
-            _ => self.unmap_page(extent.frame(index)),
+            _ => Ok(self.page_unmap(space, extent.frame(index))?),
         }
-    }
-
-    #[inline]
-    fn unmap_page(&mut self, frame: CPtr) -> Result {
-        self.kernel.page_unmap(frame).map_err(Error::from)
     }
 
     /// Unmaps a page and deletes its capability, a copy; where that is refused it is mapped again.
     fn unmap_copy(&mut self, space: &Space<'p>, piece: &Extent) -> Result {
         let frame = piece.frames.first;
-        self.unmap_page(frame)?;
+        self.page_unmap(space, frame)?;
         let deleted = self.delete_copy(frame);
         if deleted.is_err() {
-            let (root, at) = (space.root.get(), piece.start.bits());
             // If that is refused as well, it stays recorded: a fault maps it, another try deletes
             // it.
-            let rights = piece.mapped_rights();
-            if self.kernel.page_map(frame, root, at, rights, piece.cache).is_err() {
+            let (to, rights) = ((frame, piece.start.bits()), piece.mapped_rights());
+            if self.page_map(space, to, rights, piece.cache).is_err() {
                 space.undone.pages.set(true);
             }
         }

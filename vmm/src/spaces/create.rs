@@ -50,14 +50,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Makes an empty address space in which no thread can run: for pages that are mapped
-    /// elsewhere too, where they are touched. What it costs is what [`Vmm::create_space`] costs.
-    /// As nobody touches anything in it, memory may lie at any of its addresses, also where the
-    /// kernel does not tell all of a fault's address ([`Error::FaultsNotTold`]).
+    /// elsewhere, where they are touched. What it costs is what [`Vmm::create_space`] costs.
+    /// As nobody touches anything in it, its pages are recorded and the kernel maps none of them: to
+    /// map, unmap, protect and move them takes no kernel call, but for their frames and page tables;
+    /// and memory may lie at any of its addresses, also where the kernel does not tell all of a
+    /// fault's address ([`Error::FaultsNotTold`]).
     ///
     /// # Errors
     /// Those of [`Vmm::create_space`].
     pub fn create_store(&mut self) -> Result<SpaceId> {
         self.make_space(true)
+    }
+
+    /// Whether a space is one that [`Vmm::create_store`] made, or a clone of such. No kernel call.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSpace`].
+    pub fn is_store(&self, space: SpaceId) -> Result<bool> {
+        Ok(self.space(space)?.store.get())
     }
 
     /// An empty space, in which threads can run or not.

@@ -48,6 +48,8 @@ pub(crate) struct Count(u16);
 impl Count {
     /// Not shared: there is no copy, and the owner has it (or it is free).
     pub const NONE: Count = Count(0);
+    /// The owner has it, and there is one copy.
+    const OF_ONE: Count = Count(1);
     /// The owner has left, and no copy is left either: it is to be given back.
     pub const ORPHAN: Count = Count(OWNER_LEFT);
     /// The owner has left, and just one copy is left.
@@ -188,6 +190,11 @@ impl<'p> FrameRefcounts<'p> {
             }
             Source::Borrowed | Source::Physical => true,
         }
+    }
+
+    /// Whether a frame's owner has it, and this is its one copy.
+    pub fn is_only_copy(&self, copy: CPtr, frame: CPtr) -> bool {
+        self.count(frame) == Count::OF_ONE && self.origin(copy) == Some(frame)
     }
 
     /// The frame's own capability behind a copy.

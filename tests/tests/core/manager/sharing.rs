@@ -2,8 +2,8 @@
 //! Sharing and cloning: what is kept of the source, and what a refusal leaves.
 
 use vmm::{
-    Backing, CachePolicy, Error, Name, PageSize, Pages, Quota, RegionOptions, Rights, ShareOptions,
-    Supply,
+    Backing, CachePolicy, Error, KernelError, Name, PageSize, Pages, Quota, RegionOptions, Rights,
+    ShareOptions, Supply,
 };
 use vmm_tests::support::{beyond_ceiling, wrong_kind};
 
@@ -19,6 +19,7 @@ on_each!(
     as_many_sharers_as_memory_allows_are_counted,
     a_share_with_fewer_rights_gets_the_others_later,
     a_page_is_moved_with_its_frame,
+    a_page_is_handed_over_with_its_view,
 );
 
 /// A64.
@@ -247,5 +248,76 @@ fn a_page_is_moved_with_its_frame(target: Target) {
     let read = host.vmm.map(own, &read).expect("memory").start().bits();
     let error = beyond_ceiling(Rights::READ_WRITE, Rights::READ);
     host.refuses(error, |vmm| vmm.transfer_into(own, read, into, 1));
+    host.check();
+}
+
+/// A272: two kernel calls, and what is refused is where it was.
+fn a_page_is_handed_over_with_its_view(target: Target) {
+    let mut host = Fixture::small(target);
+    let [giver, taker] = [(); 2].map(|()| host.vmm.create_space().expect("memory"));
+    host.spaces.extend([giver, taker]);
+    let [one, other] = [(); 2].map(|()| host.vmm.create_store().expect("memory"));
+    let source = host.vmm.map(one, &RegionOptions::new(4)).expect("memory").start().bits();
+    let into = host.vmm.reserve(other, &RegionOptions::new(4)).expect("room");
+    let view = host.vmm.reserve(giver, &RegionOptions::new(4)).expect("room");
+    host.vmm.share_into(one, Pages::at(source).count(4), view, 0).expect("nothing is there");
+    let seen = |page: usize| (giver, view.start().bits() + page * PAGE);
+    let given = |page: usize| (one, source + page * PAGE);
+    (0..4).for_each(|page| host.write(giver, seen(page).1, 0x20 + page as u64));
+    let target = host.vmm.reserve(taker, &RegionOptions::new(4)).expect("room");
+    let at = |page: usize| target.start().bits() + page * PAGE;
+    // The first one, for which a page table is made.
+    let all = Rights::READ_WRITE;
+    assert_eq!(host.vmm.hand_over(given(0), (into, 3), seen(0), (target, 3), all), Ok(true));
+    let frame = host.vmm.mapping_at(giver, seen(2).1).expect("an address").expect("a page").frame;
+    let before = host.vmm.kernel_calls().total();
+    let read = Rights::READ;
+    assert_eq!(host.vmm.hand_over(given(2), (into, 1), seen(2), (target, 0), read), Ok(true));
+    assert_eq!(host.vmm.kernel_calls().total() - before, 2);
+    let page = host.vmm.mapping_at(taker, at(0)).expect("an address").expect("a page");
+    assert_eq!((page.frame, page.rights), (frame, read));
+    assert_eq!((host.read(taker, at(0)), host.read(taker, at(3))), (0x22, 0x20));
+    for (space, gone) in [seen(0), seen(2), given(0), given(2)] {
+        assert_eq!(host.vmm.mapping_at(space, gone).expect("an address"), None);
+    }
+    assert_eq!((host.read(giver, seen(1).1), host.read(giver, seen(3).1)), (0x21, 0x23));
+    host.vmm.protect(taker, Pages::at(at(0)), all).expect("its region allows it");
+    host.write(taker, at(0), 0x42);
+    // What is not the page's view, or not its only one.
+    let shared = Error::Shared { address: given(1).1 };
+    host.refuses(shared, |vmm| vmm.hand_over(given(1), (into, 0), seen(3), (target, 1), all));
+    let more = host.vmm.reserve(taker, &RegionOptions::new(1)).expect("room");
+    host.vmm.share_into(one, Pages::at(given(1).1), more, 0).expect("nothing is there");
+    let shared = Error::Shared { address: given(1).1 };
+    host.refuses(shared, |vmm| vmm.hand_over(given(1), (into, 0), seen(1), (target, 1), all));
+    host.vmm.release(more).expect("a region");
+    // Where it is to be, and what it may be there.
+    let there = Error::AlreadyMapped { address: at(0), name: Name::default() };
+    host.refuses(there, |vmm| vmm.hand_over(given(1), (into, 0), seen(1), (target, 0), all));
+    let outside = Error::OutsideRegion { address: at(0), name: Name::default() };
+    host.refuses(outside, |vmm| vmm.hand_over(given(1), (into, 0), seen(1), (target, 4), all));
+    let only = RegionOptions::new(1).rights(read).ceiling(read);
+    let only = host.vmm.reserve(other, &only).expect("room");
+    let beyond = beyond_ceiling(Rights::READ_WRITE, read);
+    host.refuses(beyond, |vmm| vmm.hand_over(given(1), (only, 0), seen(1), (target, 1), all));
+    host.refuses(wrong_kind(into), |vmm| {
+        vmm.hand_over(given(1), (into, 0), seen(1), (into, 2), all)
+    });
+    let gone = Error::NotMapped { address: seen(0).1, name: Name::default() };
+    host.refuses(gone, |vmm| vmm.hand_over(given(1), (into, 0), seen(0), (target, 1), all));
+    // Where the second call is refused, it is moved, and has no view; where the first is, neither.
+    for (nth, moved) in [(1, None), (2, Some(false))] {
+        host.kernel().fail_nth(nth, KernelError::IllegalOperation);
+        let asked = host.vmm.hand_over(given(1), (into, 0), seen(1), (target, 1), all);
+        assert!(!host.kernel().disarm(), "call {nth} is made");
+        assert_eq!(asked.ok(), moved);
+        let is_there = |space, at| host.vmm.mapping_at(space, at).expect("an address").is_some();
+        assert_eq!(is_there(one, given(1).1), moved.is_none());
+        assert_eq!(is_there(giver, seen(1).1), moved.is_none());
+        assert!(!is_there(taker, at(1)));
+        host.check();
+    }
+    host.vmm.share_into(other, Pages::at(into.start().bits()), target, 1).expect("room");
+    assert_eq!(host.read(taker, at(1)), 0x21);
     host.check();
 }

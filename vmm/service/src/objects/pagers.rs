@@ -16,14 +16,15 @@ use vmm_client::objects::{
     PAGE_BYTES,
 };
 
-use super::answers::{narrow, refuse, tables, Answered, Refused, NODE};
+use super::answers::{narrow, page_rights, refuse, tables, Answered, Refused, NODE};
 use super::capabilities::Place;
 use super::memory::{check_unlocated, in_store, stored};
 use super::service::{clearing, Objects};
 use super::state::counts::{add, sub};
 use super::state::object::{Object, What};
 use super::state::program::Program;
-use super::state::supplied::{Paged, Supplied};
+use super::state::supplied::{Paged, Phase, Supplied};
+use super::state::thread::Thread;
 
 /// Paged memory that is to be made.
 #[derive(Clone, Copy)]
@@ -44,6 +45,13 @@ pub(super) struct Range {
 pub(super) struct Manner {
     pub how: Supply,
     pub write: bool,
+}
+
+/// Who waited for a page and has it mapped now, and whether it can be written there.
+#[derive(Clone, Copy)]
+struct Seen<'p> {
+    thread: &'p Thread<'p>,
+    writes: bool,
 }
 
 impl<'p> Objects<'p> {
@@ -150,18 +158,26 @@ impl<'p> Objects<'p> {
         }
         let (mut done, mut steps) = (0, MAX_PAGES);
         for page in pages {
-            let from = from + done;
-            match self.supply_page(vmm, (source, from), (memory, page), manner.how, &mut steps) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) if done == 0 => return Err(refuse(error)),
-                Err(_) => break,
+            let (given, to) = ((source, from + done), (memory, page));
+            let seen = self.give_to_waiting(vmm, given, to, manner);
+            match seen {
+                Some(_) => {}
+                None => match self.supply_page(vmm, given, to, manner.how, &mut steps) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) if done == 0 => return Err(refuse(error)),
+                    Err(_) => break,
+                },
             }
             // It was seen that there are nodes.
             let node = self.tables.insert_supplied(number, page).ok_or(Refusal::Internal {})?;
             node.may_write.set(manner.write);
             node.shared.set(manner.how == Supply::Share);
             add(&memory.committed, 1);
+            if let Some(Seen { thread, writes }) = seen.flatten() {
+                node.written.set(writes);
+                self.wake(thread, Phase::GoesOn);
+            }
             self.page_is_there(vmm, memory, page);
             done += 1;
         }
@@ -188,8 +204,15 @@ impl<'p> Objects<'p> {
         if how == Supply::Copy {
             return copy_page(vmm, (space, at), (into, page)).map(|()| true);
         }
-        if how == Supply::Give && !self.unmap_everywhere(vmm, source, from, steps)? {
-            return Ok(false);
+        if how == Supply::Give {
+            if !self.unmap_everywhere(vmm, source, from, steps)? {
+                return Ok(false);
+            }
+            // As a rule it is there, and nobody else's.
+            if vmm.transfer_into(space, at, into, page as usize).is_ok() {
+                sub(&source.committed, 1);
+                return Ok(true);
+            }
         }
         clearing(vmm, |vmm| {
             self.commit(vmm, source, (from, 1))?;
@@ -205,6 +228,43 @@ impl<'p> Objects<'p> {
             }
         }
         Ok(true)
+    }
+
+    /// Puts a page into the store of paged memory that is to be given, is mapped once elsewhere, and
+    /// is waited for: it is mapped where it is waited for instead. Returns who waited, unless the
+    /// kernel refused to map it there. `None` if it is no such page, or that is refused: nothing was
+    /// done then.
+    fn give_to_waiting<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        (source, from): (&'p Object<'p>, u32),
+        (memory, page): (&'p Object<'p>, u32),
+        Manner { how, write }: Manner,
+    ) -> Option<Option<Seen<'p>>> {
+        if memory.paged.get()?.waiting == 0 || how != Supply::Give || source.mappings.get() != 1 {
+            return None;
+        }
+        let thread = self.waits.for_page(memory.number.get(), page, 0)?;
+        let wait = thread.paging.get()?;
+        let to = self.tables.mapping(wait.token, wait.asked)?;
+        let (seen, nth) = self.tables.next_of_memory(source, (0, 0))?.place_of(from)?;
+        let (taker, number) = to.place_of(page)?;
+        let (given, into) = (region(source)?, region(memory)?);
+        let (writes, all) = (wait.write, page_rights(to.rights.get()));
+        if writes && !(write && all.contains(CapRights::WRITE)) {
+            return None;
+        }
+        let rights = if writes { all } else { all.difference(CapRights::WRITE) };
+        let moved = vmm.hand_over(
+            (given.space(), at(given, from)),
+            (into, page as usize),
+            (seen.space(), at(seen, nth)),
+            (taker, number as usize),
+            rights,
+        );
+        let is_seen = moved.ok()?;
+        sub(&source.committed, 1);
+        Some(is_seen.then_some(Seen { thread, writes }))
     }
 
     /// Serves [`vmm_client::objects::Request::AllowWrite`].
@@ -298,13 +358,23 @@ impl<'p> Objects<'p> {
                 vmm.decommit_some(space, Pages::at(page), 1)?;
             }
             Some((into, number)) => {
-                if !self.unmap_everywhere(vmm, into, number, steps)? {
-                    return Ok(false);
-                }
                 let Some(target) = region(into) else { return Ok(false) };
-                let old = Pages::at(at(target, number));
-                sub(&into.committed, narrow(vmm.decommit_some(target.space(), old, 1)?));
-                clearing(vmm, |vmm| vmm.transfer_into(space, page, target, number as usize))?;
+                // What is not there is mapped nowhere.
+                let mut moved = vmm.transfer_into(space, page, target, number as usize);
+                if let Err(vmm::Error::AlreadyMapped { .. }) = moved {
+                    if !self.unmap_everywhere(vmm, into, number, steps)? {
+                        return Ok(false);
+                    }
+                    let old = Pages::at(at(target, number));
+                    sub(&into.committed, narrow(vmm.decommit_some(target.space(), old, 1)?));
+                    moved = vmm.transfer_into(space, page, target, number as usize);
+                }
+                if let Err(vmm::Error::Allocator(_)) = moved {
+                    moved = clearing(vmm, |vmm| {
+                        vmm.transfer_into(space, page, target, number as usize)
+                    });
+                }
+                moved?;
                 add(&into.committed, 1);
             }
         }
@@ -327,16 +397,17 @@ impl<'p> Objects<'p> {
             let number = number.filter(|&number| number < mapping.pages.get());
             let (Some(number), Some(region)) = (number, mapping.region.get()) else { continue };
             let address = mapping.start.get() + ((number as usize) << vmm.geometry().page_bits);
-            let mapped = vmm.mapping_at(region.space(), address)?;
             // A copy that a private mapping has stays its own.
-            if mapped.is_none_or(|page| mapping.owns(&page)) {
-                continue;
+            if mapping.private.get() || *steps == 0 {
+                let mapped = vmm.mapping_at(region.space(), address)?;
+                if mapped.is_none_or(|page| mapping.owns(&page)) {
+                    continue;
+                }
             }
             if *steps == 0 {
                 return Ok(false);
             }
-            *steps -= 1;
-            vmm.decommit_some(region.space(), Pages::at(address), 1)?;
+            *steps -= u32::from(vmm.decommit_some(region.space(), Pages::at(address), 1)? != 0);
         }
         Ok(true)
     }

@@ -78,6 +78,12 @@ impl Mapping<'_> {
         self.private.get() && page.source == Source::Owned
     }
 
+    /// The region in which a page of the memory object is mapped, and its number there.
+    pub fn place_of(&self, page: u32) -> Option<(RegionId, u32)> {
+        let number = page.checked_sub(self.first.get()).filter(|&it| it < self.pages.get())?;
+        Some((self.region.get()?, number))
+    }
+
     /// What no other mapping has.
     pub fn id(&self) -> Id {
         (self.token.get(), self.base.get())
