@@ -2,7 +2,9 @@
 //! Pages of paged memory that are given while somebody waits for them.
 
 use vmm::{Access, KernelError};
-use vmm_service::objects::protocol::{ACCOUNT_SLOT, Answer, Request, Rights, SPACE_SLOT, Supply};
+use vmm_service::objects::protocol::{
+    ACCOUNT_SLOT, Answer, Refusal, Request, Rights, SPACE_SLOT, Supply,
+};
 
 use crate::paging::{BOTH, NEXT, going_on, read_own, scene, supply, waits, wanted};
 use crate::world::{A, AMPLE, B, C, PAGE, Program, World};
@@ -132,5 +134,42 @@ fn other_pages_are_given_without_their_capability() {
     assert_eq!(world.ask(pager, allow, &[A]), wanted(1, None));
     assert_eq!(going_on(&mut world), [reader.start.tcb]);
     assert_eq!(world.fixture.read(reader.id.space(), at), 0x7777);
+    world.check();
+}
+
+/// A273: pages that are given together come each with what it held, and whoever had them mapped has
+/// none of them any more: where one has to be brought first, where somebody waits for one in their
+/// midst, and where others have one of them.
+#[test]
+fn pages_that_are_given_together_are_as_they_were() {
+    let (mut world, pager, reader, start) = scene(16, 16);
+    let views = [(); 2].map(|()| world.map(pager, B, 16, Rights::READ_WRITE));
+    // All of them but the sixth; the last was written first.
+    for page in [15, 0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14] {
+        let at = views[0] + page * PAGE;
+        assert!(world.touch(pager, at, Access::Write));
+        world.fixture.write(pager.id.space(), at, 0x100 + page as u64);
+        assert!(page % 3 != 0 || world.touch(pager, views[1] + page * PAGE, Access::Read));
+    }
+    let other = Request::CreatePaged { pages: 1, most: 1, slot: C };
+    assert_eq!(world.ask(pager, other, &[ACCOUNT_SLOT]), Ok(Answer::Done {}));
+    assert_eq!(world.ask(pager, supply(0, 1, 10, Supply::Share, true), &[C, B]), wanted(1, None));
+    assert!(waits(&mut world, reader, start + 3 * PAGE, Access::Read));
+    let give = |first, pages| supply(first, pages, first, Supply::Give, true);
+    // Up to the one that another paged memory has.
+    let Ok(Answer::Wanted { done: 10, .. }) = world.ask(pager, give(0, 16), BOTH) else {
+        panic!("ten of them can be given")
+    };
+    world.refused(pager, give(10, 1), BOTH, Refusal::Shared { page: 10 });
+    assert_eq!(world.ask(pager, give(11, 5), BOTH), wanted(5, None));
+    assert_eq!(going_on(&mut world), [reader.start.tcb]);
+    for page in (0..16).filter(|&page| page != 10) {
+        let held = if page == 5 { 0 } else { 0x100 + page as u64 };
+        assert!(world.touch(reader, start + page * PAGE, Access::Read));
+        assert_eq!(world.fixture.read(reader.id.space(), start + page * PAGE), held, "{page}");
+        for view in views {
+            assert_eq!(mapped(&world, pager, view + page * PAGE), None, "{page}");
+        }
+    }
     world.check();
 }

@@ -25,7 +25,8 @@ use crate::types::mapping::Source;
 use crate::types::quota::Resource;
 use crate::types::region::{Backing, RegionSpec};
 
-/// A page that is to be in another region, and the run that it is in.
+/// A page that is to be in another region, or several, and the run that it is in.
+#[derive(Clone, Copy)]
 pub(super) struct Transfer<'p> {
     pub from: &'p Space<'p>,
     pub run: Extent,
@@ -182,13 +183,54 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: RegionId,
         number: usize,
     ) -> Result {
-        self.under_pressure(|vmm| vmm.try_transfer_into((from, page), (into, number)))
+        self.transfer_some_into((from, page), 1, (into, number)).map(|_| ())
     }
 
-    fn try_transfer_into(&mut self, from: (SpaceId, usize), into: (RegionId, usize)) -> Result {
-        let reserve = &mut self.refill()?;
-        let transfer = self.checked_transfer(from, into)?;
-        self.transfer(reserve, transfer)
+    /// As [`Vmm::transfer_into`], of the page at `from` (a space, and bytes, page-aligned) and of
+    /// those behind it, up to `most` together, that can go on with it: the space's own, which came
+    /// with it and which nobody else has. Returns how many were moved, which is one at least.
+    /// Several are moved between stores alone.
+    ///
+    /// # Errors
+    /// As [`Vmm::transfer_into`] for the first.
+    pub fn transfer_some_into(
+        &mut self,
+        from: (SpaceId, usize),
+        most: usize,
+        into: (RegionId, usize),
+    ) -> Result<usize> {
+        self.under_pressure(|vmm| {
+            let reserve = &mut vmm.refill()?;
+            let first = vmm.checked_transfer(from, into)?;
+            let transfer = if most > 1 { vmm.more_of(first, most) } else { first };
+            vmm.transfer(reserve, transfer)?;
+            Ok(transfer.piece.frames.count)
+        })
+    }
+
+    /// The page that is to be transferred, with those behind it that can go on with it.
+    fn more_of(&self, first: Transfer<'p>, most: usize) -> Transfer<'p> {
+        let Transfer { from, run, piece, space, region, to } = first;
+        let plain = piece.source == Source::Owned && !run.strided;
+        if !plain || !from.store.get() || !space.store.get() {
+            return first;
+        }
+        // All of them lie below one page table, which is made before anything is done.
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        let table_end = self.geometry.table_end(deepest, to.start());
+        let room = (table_end - to.start().bits()) >> self.geometry.page_bits;
+        let index = run.index_of(piece.start);
+        let count = most.min(run.frames.count - index).min(room);
+        let piece = run.part(index, count);
+        let to = self.geometry.range(Pages::at(to.start().bits()).count(count)).ok();
+        let to = to.filter(|&to| {
+            let inside = self.usable(region).is_some_and(|usable| usable.covers(to));
+            inside && space.extents().first_in(to).is_none()
+        });
+        match to.filter(|_| !self.refcounts.any_in(&piece.frames)) {
+            Some(to) => Transfer { from, run, piece, space, region, to },
+            None => first,
+        }
     }
 
     /// What is to be transferred, and where to, if that may be.
@@ -247,17 +289,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn transfer(&mut self, reserve: &mut Reserve, transfer: Transfer<'p>) -> Result {
         let (piece, space) = (&transfer.piece, transfer.space);
-        if !self.refcounts.is_exclusive(piece.frames.first, piece.source) {
+        // Of several it was looked at.
+        let one = piece.frames.count == 1;
+        if one && !self.refcounts.is_exclusive(piece.frames.first, piece.source) {
             return Err(Error::Shared { address: piece.start.bits() });
         }
         if piece.source == Source::Copy {
             self.check_quota(space, Resource::Slots, 1)?;
         }
-        self.check_quota(space, Resource::Frames, 1)?;
+        self.check_quota(space, Resource::Frames, piece.frames.count)?;
         self.transfer_piece(reserve, &transfer)
     }
 
-    /// Transfers a page for which there is room.
+    /// Transfers a page for which there is room, or several, between stores.
     pub(super) fn transfer_piece(
         &mut self,
         reserve: &mut Reserve,
@@ -274,7 +318,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut node = Some(node);
         if outcome.is_ok() {
             let index = run.index_of(piece.start);
-            let unlinked = from.extents_mut().remove_range(&run, index, 1, &mut spare);
+            let unlinked =
+                from.extents_mut().remove_range(&run, index, piece.frames.count, &mut spare);
             self.spare_unlinked(reserve, from, unlinked);
             // Its new region may be one whose pages move.
             self.compaction.look_again();

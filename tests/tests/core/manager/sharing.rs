@@ -2,8 +2,8 @@
 //! Sharing and cloning: what is kept of the source, and what a refusal leaves.
 
 use vmm::{
-    Backing, CachePolicy, Error, KernelError, Name, PageSize, Pages, Quota, RegionOptions, Rights,
-    ShareOptions, Supply,
+    Backing, CachePolicy, Error, Invocation, KernelError, Name, PageSize, Pages, Quota,
+    RegionOptions, Rights, ShareOptions, Supply,
 };
 use vmm_tests::support::{beyond_ceiling, wrong_kind};
 
@@ -20,6 +20,7 @@ on_each!(
     a_share_with_fewer_rights_gets_the_others_later,
     a_page_is_moved_with_its_frame,
     a_page_is_handed_over_with_its_view,
+    pages_are_moved_together_between_stores,
 );
 
 /// A64.
@@ -319,5 +320,65 @@ fn a_page_is_handed_over_with_its_view(target: Target) {
     }
     host.vmm.share_into(other, Pages::at(into.start().bits()), target, 1).expect("room");
     assert_eq!(host.read(taker, at(1)), 0x21);
+    host.check();
+}
+
+/// A273: as many as came together and nobody else has, and one otherwise; all with what they hold.
+fn pages_are_moved_together_between_stores(target: Target) {
+    let mut host = Fixture::small(target);
+    let [one, other] = [(); 2].map(|()| host.vmm.create_store().expect("memory"));
+    let plain = host.vmm.create_space().expect("memory");
+    host.spaces.push(plain);
+    let source = host.vmm.map(one, &RegionOptions::new(12)).expect("memory").start().bits();
+    let given = |page: usize| (one, source + page * PAGE);
+    for page in 0..12 {
+        host.vmm.write(one, given(page).1, &[0x30 + page as u8]).expect("it can be written");
+    }
+    let into = host.vmm.reserve(other, &RegionOptions::new(12)).expect("room");
+    let at = |page: usize| into.start().bits() + page * PAGE;
+    let byte = |host: &mut Fixture<'_>, space, at| {
+        let mut byte = [0];
+        host.vmm.read(space, at, &mut byte).map(|()| byte[0])
+    };
+    let before = host.vmm.kernel_calls();
+    assert_eq!(host.vmm.transfer_some_into(given(1), 3, (into, 4)), Ok(3));
+    let calls = host.vmm.kernel_calls().since(&before);
+    assert_eq!([Invocation::PageMap, Invocation::PageUnmap].map(|of| calls.of(of)), [0; 2]);
+    let moved: Vec<_> = (4..7).map(|page| byte(&mut host, other, at(page))).collect();
+    assert_eq!(moved, [Ok(0x31), Ok(0x32), Ok(0x33)]);
+    for page in 0..12 {
+        let stays = host.vmm.mapping_at(one, given(page).1).expect("an address").is_some();
+        assert_eq!(stays, !(1..4).contains(&page), "page {page}");
+    }
+    host.check();
+    // One of those behind it is somebody else's too.
+    let view = host.vmm.reserve(plain, &RegionOptions::new(1)).expect("room");
+    host.vmm.share_into(one, Pages::at(given(6).1), view, 0).expect("nothing is there");
+    assert_eq!(host.vmm.transfer_some_into(given(4), 4, (into, 8)), Ok(1));
+    let shared = Error::Shared { address: given(6).1 };
+    host.refuses(shared, |vmm| vmm.transfer_some_into(given(6), 4, (into, 9)));
+    host.vmm.release(view).expect("a region");
+    // Something is where the others would go; and the first alone decides what is refused.
+    assert_eq!(host.vmm.transfer_some_into(given(5), 3, (into, 3)), Ok(1));
+    let there = Error::AlreadyMapped { address: at(4), name: Name::default() };
+    host.refuses(there, |vmm| vmm.transfer_some_into(given(6), 2, (into, 4)));
+    // They end with their region, and with those that came together.
+    assert_eq!(host.vmm.transfer_some_into(given(10), 5, (into, 10)), Ok(2));
+    assert_eq!(host.vmm.transfer_some_into(given(8), 2, (into, 9)), Ok(1));
+    let outside = Error::OutsideRegion { address: at(0), name: Name::default() };
+    host.refuses(outside, |vmm| vmm.transfer_some_into(given(9), 2, (into, 12)));
+    // Where threads can run, one at a time.
+    let place = host.vmm.reserve(plain, &RegionOptions::new(4)).expect("room");
+    assert_eq!(host.vmm.transfer_some_into(given(6), 2, (place, 0)), Ok(1));
+    let home = host.vmm.region_at(one, source).expect("an address").expect("a region").id;
+    assert_eq!(host.vmm.transfer_some_into(given(7), 1, (place, 1)), Ok(1));
+    let page = (plain, place.start().bits());
+    assert_eq!(host.vmm.transfer_some_into(page, 2, (home, 0)), {
+        Err(Error::AlreadyMapped { address: source, name: Name::default() })
+    });
+    assert_eq!(host.vmm.transfer_some_into(page, 2, (home, 1)), Ok(1));
+    assert_eq!(byte(&mut host, one, given(1).1), Ok(0x36));
+    let all: Vec<_> = [3, 8, 9, 10, 11].map(|page| byte(&mut host, other, at(page))).to_vec();
+    assert_eq!(all, [Ok(0x35), Ok(0x34), Ok(0x38), Ok(0x3a), Ok(0x3b)]);
     host.check();
 }

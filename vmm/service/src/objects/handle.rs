@@ -113,11 +113,11 @@ impl<'p> Objects<'p> {
                 return Outcome { waits, ..Outcome::default() };
             }
         }
+        let ends = matches!(request, Request::EndThread { own: true, .. }) && answered.is_ok();
         // Another program's thread has not sent this.
-        let own = given.own[0].is_some_and(
-            |(_, object)| matches!(object.what.get(), What::Thread(of, _) if of == sender.number()),
-        );
-        if own && matches!(request, Request::EndThread { own: true, .. }) && answered.is_ok() {
+        let number = sender.number();
+        let own = |(_, object): (_, &Object<'p>)| matches!(object.what.get(), What::Thread(of, _) if of == number);
+        if ends && given.own[0].is_some_and(own) {
             return Outcome { ends: true, ..Outcome::default() };
         }
         Outcome { event, act, ..answer(answered) }

@@ -157,29 +157,35 @@ impl<'p> Objects<'p> {
             clearing(vmm, |vmm| vmm.adopt_bookkeeping_page(pool)).map_err(refuse)?;
         }
         let (mut done, mut steps) = (0, MAX_PAGES);
-        for page in pages {
-            let (given, to) = ((source, from + done), (memory, page));
+        while done < range.pages {
+            let (given, to) = ((source, from + done), (memory, range.first + done));
             let seen = self.give_to_waiting(vmm, given, to, manner);
-            match seen {
-                Some(_) => {}
-                None => match self.supply_page(vmm, given, to, manner.how, &mut steps) {
-                    Ok(true) => {}
-                    Ok(false) => break,
+            let rest = (manner.how, range.pages - done);
+            let count = match seen {
+                Some(_) => 1,
+                None => match self.supply_pages(vmm, given, to, rest, &mut steps) {
+                    Ok(0) => break,
+                    Ok(count) => count,
+                    Err(vmm::Error::Shared { .. }) if done == 0 => {
+                        return Err(Refusal::Shared { page: given.1 });
+                    }
                     Err(error) if done == 0 => return Err(refuse(error)),
                     Err(_) => break,
                 },
+            };
+            for page in to.1..to.1 + count {
+                // It was seen that there are nodes.
+                let node = self.tables.insert_supplied(number, page).ok_or(Refusal::Internal {})?;
+                node.may_write.set(manner.write);
+                node.shared.set(manner.how == Supply::Share);
+                add(&memory.committed, 1);
+                if let Some(Seen { thread, writes }) = seen.flatten() {
+                    node.written.set(writes);
+                    self.wake(thread, Phase::GoesOn);
+                }
+                self.page_is_there(vmm, memory, page);
             }
-            // It was seen that there are nodes.
-            let node = self.tables.insert_supplied(number, page).ok_or(Refusal::Internal {})?;
-            node.may_write.set(manner.write);
-            node.shared.set(manner.how == Supply::Share);
-            add(&memory.committed, 1);
-            if let Some(Seen { thread, writes }) = seen.flatten() {
-                node.written.set(writes);
-                self.wake(thread, Phase::GoesOn);
-            }
-            self.page_is_there(vmm, memory, page);
-            done += 1;
+            done += count;
         }
         match done == range.pages {
             true => Ok(self.wanted(memory, done)),
@@ -188,30 +194,35 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// Puts a page into the store of paged memory; returns whether it is there, and no more than
-    /// the steps of a request were wanted for that.
-    fn supply_page<K: Kernel + Memory<'p>>(
+    /// Puts pages into the store of paged memory, up to `most`; returns how many. None where more
+    /// than the steps of a request were wanted for the first.
+    fn supply_pages<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         (source, from): (&'p Object<'p>, u32),
         (memory, page): (&'p Object<'p>, u32),
-        how: Supply,
+        (how, most): (Supply, u32),
         steps: &mut u32,
-    ) -> vmm::Result<bool> {
+    ) -> vmm::Result<u32> {
         let parts = region(source).zip(region(memory));
-        let Some((given, into)) = parts else { return Ok(false) };
+        let Some((given, into)) = parts else { return Ok(0) };
         let (space, at) = (given.space(), at(given, from));
         if how == Supply::Copy {
-            return copy_page(vmm, (space, at), (into, page)).map(|()| true);
+            return copy_page(vmm, (space, at), (into, page)).map(|()| 1);
         }
         if how == Supply::Give {
-            if !self.unmap_everywhere(vmm, source, from, steps)? {
-                return Ok(false);
+            // Who waits for one of them has it by itself; and each is to be unmapped by this request.
+            let waited = memory.paged.get().is_some_and(|paged| paged.waiting != 0);
+            let enough = *steps / source.mappings.get().max(1);
+            let most = if waited { 1 } else { most.min(enough).max(1) };
+            if !self.unmap_everywhere(vmm, source, (from, most), steps)? {
+                return Ok(0);
             }
-            // As a rule it is there, and nobody else's.
-            if vmm.transfer_into(space, at, into, page as usize).is_ok() {
-                sub(&source.committed, 1);
-                return Ok(true);
+            // As a rule they are there, and nobody else's.
+            let to = (into, page as usize);
+            if let Ok(moved) = vmm.transfer_some_into((space, at), most as usize, to) {
+                sub(&source.committed, narrow(moved));
+                return Ok(narrow(moved));
             }
         }
         clearing(vmm, |vmm| {
@@ -227,7 +238,7 @@ impl<'p> Objects<'p> {
                 sub(&source.committed, 1);
             }
         }
-        Ok(true)
+        Ok(1)
     }
 
     /// Puts a page into the store of paged memory that is to be given, is mapped once elsewhere, and
@@ -348,7 +359,7 @@ impl<'p> Objects<'p> {
         steps: &mut u32,
     ) -> vmm::Result<bool> {
         node.leaves.set(true);
-        if !self.unmap_everywhere(vmm, memory, node.page.get(), steps)? {
+        if !self.unmap_everywhere(vmm, memory, (node.page.get(), 1), steps)? {
             return Ok(false);
         }
         let Some(from) = region(memory) else { return Ok(false) };
@@ -362,7 +373,7 @@ impl<'p> Objects<'p> {
                 // What is not there is mapped nowhere.
                 let mut moved = vmm.transfer_into(space, page, target, number as usize);
                 if let Err(vmm::Error::AlreadyMapped { .. }) = moved {
-                    if !self.unmap_everywhere(vmm, into, number, steps)? {
+                    if !self.unmap_everywhere(vmm, into, (number, 1), steps)? {
                         return Ok(false);
                     }
                     let old = Pages::at(at(target, number));
@@ -381,33 +392,46 @@ impl<'p> Objects<'p> {
         Ok(true)
     }
 
-    /// Unmaps a page of a memory object wherever it is mapped: of as many mappings as there are
-    /// steps left. Returns whether it is mapped nowhere.
+    /// Unmaps pages of a memory object wherever they are mapped: as many as there are steps left.
+    /// Returns whether they are mapped nowhere.
     fn unmap_everywhere<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         memory: &Object<'p>,
-        page: u32,
+        (page, count): (u32, u32),
         steps: &mut u32,
     ) -> vmm::Result<bool> {
         let mut passed = (0, 0);
         while let Some(mapping) = self.tables.next_of_memory(memory, passed) {
             passed = mapping.id();
-            let number = page.checked_sub(mapping.first.get());
-            let number = number.filter(|&number| number < mapping.pages.get());
-            let (Some(number), Some(region)) = (number, mapping.region.get()) else { continue };
-            let address = mapping.start.get() + ((number as usize) << vmm.geometry().page_bits);
+            let Some(region) = mapping.region.get() else { continue };
+            let (first, space) = (mapping.first.get(), region.space());
+            let from = page.max(first) - first;
+            let behind = (page + count).saturating_sub(first).min(mapping.pages.get());
+            if from >= behind {
+                continue;
+            }
             // A copy that a private mapping has stays its own.
-            if mapping.private.get() || *steps == 0 {
-                let mapped = vmm.mapping_at(region.space(), address)?;
-                if mapped.is_none_or(|page| mapping.owns(&page)) {
+            let is_one = |vmm: &Vmm<'p, K>, number: u32| -> vmm::Result<bool> {
+                let mapped = vmm.mapping_at(space, at(region, number))?;
+                Ok(mapped.is_some_and(|page| !mapping.owns(&page)))
+            };
+            let pages = if mapping.private.get() { 1 } else { behind - from };
+            for number in (from..behind).step_by(pages as usize) {
+                if mapping.private.get() && !is_one(vmm, number)? {
                     continue;
                 }
+                let part = Pages::at(at(region, number)).count(pages as usize);
+                let done = vmm.decommit_some(space, part, *steps as usize)?;
+                *steps -= narrow(done).min(*steps);
             }
             if *steps == 0 {
-                return Ok(false);
+                for number in from..behind {
+                    if is_one(vmm, number)? {
+                        return Ok(false);
+                    }
+                }
             }
-            *steps -= u32::from(vmm.decommit_some(region.space(), Pages::at(address), 1)? != 0);
         }
         Ok(true)
     }
