@@ -29,8 +29,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[inline(always)]
     pub(crate) fn page_unmap(&mut self, space: &Space<'p>, frame: CPtr) -> Result<(), Refused> {
         match space.store.get() {
-            true => Ok(()),
+            true => self.unmap_looked_at(frame),
             false => self.kernel.page_unmap(frame),
+        }
+    }
+
+    /// Unmaps a page of a store where somebody has looked at it, if the kernel would not do that
+    /// then.
+    #[inline(never)]
+    fn unmap_looked_at(&mut self, frame: CPtr) -> Result<(), Refused> {
+        match self.temp_slots.holding(frame) {
+            None => Ok(()),
+            Some(slot) => self.kernel.page_unmap(frame).map(|()| self.temp_slots.remove(slot)),
         }
     }
 

@@ -322,8 +322,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             // I16: a frame's users are under copy-on-write all together or not at all.
             let shared =
                 |&index: &usize| !self.refcounts.is_exclusive(extent.frame(index), extent.source);
-            let mut frames = first..first + count;
-            let first_shared = if extent.cow { None } else { frames.find(shared) };
+            let frames = extent.part(first, count).frames;
+            let owned = extent.source == Source::Owned;
+            let none = extent.cow || (owned && !self.refcounts.any_in(&frames));
+            let first_shared = if none { None } else { (first..first + count).find(shared) };
             if let Some(index) = first_shared {
                 return Err(Error::Shared { address: extent.address(index).bits() });
             }

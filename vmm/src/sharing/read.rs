@@ -5,6 +5,7 @@ use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
+use crate::state::space::Space;
 use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
@@ -13,8 +14,8 @@ use crate::types::region::Kind;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Reads the bytes at the address `start` of a space, where pages are mapped that may be read.
-    /// In the manager's own space that takes no kernel call, elsewhere four a page, or none for one
-    /// in the direct map.
+    /// In the manager's own space that takes no kernel call, in a store two a page, elsewhere four; or
+    /// none for one in the direct map.
     ///
     /// Memory that was asked for by physical address is not read, as it may be a device's; in other
     /// spaces neither is what the caller brought, nor a large page.
@@ -66,28 +67,37 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             _ => {
                 let page = self.geometry.page_bytes();
                 let piece = extent.part(extent.index_of(address), 1);
-                self.with_frame(&piece, TempSlot::View, |kernel, window| {
+                self.with_frame((space, &piece), TempSlot::View, |kernel, window| {
                     kernel.read(window + at % page, bytes);
                 })
             }
         }
     }
 
-    /// Has a frame that is mapped somewhere, as an extent of one page, looked at in the manager's
-    /// own space: in the direct map, or through a copy of its capability, as that can be mapped but
-    /// once.
+    /// Has a frame of a space, as an extent of one page, looked at in the manager's own space: in the
+    /// direct map; by its capability, which in a store is mapped nowhere; or through a copy of that,
+    /// as it can be mapped but once.
     pub(super) fn with_frame(
         &mut self,
-        piece: &Extent,
+        (space, piece): (&Space<'p>, &Extent),
         at: TempSlot,
         look: impl FnOnce(&mut K, usize),
     ) -> Result {
         let reserve = &mut self.refill()?;
-        if let Some(address) = self.alias_of(piece) {
+        // What is to be fetched as instructions is written by the capability that can say so.
+        let executed = piece.rights.contains(Rights::EXECUTE) && self.geometry.has_no_execute;
+        let alias = if executed && space.store.get() { None } else { self.alias_of(piece) };
+        if let Some(address) = alias {
             look(self.kernel.inner_mut(), address);
             return Ok(());
         }
         let frame = piece.frames.first;
+        if space.store.get() {
+            let window = self.map_temporarily(reserve, at, frame)?;
+            look(self.kernel.inner_mut(), window);
+            // Where that is refused, whoever takes the page from the store sees to it first.
+            return self.unmap_temporary(at);
+        }
         self.retry_stuck()?;
         let slot = self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
         let from = self.alloc.path(frame);

@@ -12,7 +12,8 @@ use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Writes `bytes` at the address `start` of a space, where small pages of the manager's are
-    /// mapped, with any rights. Four kernel calls a page, besides breaking copy-on-write.
+    /// mapped, with any rights. Four kernel calls a page, two in a store, besides breaking
+    /// copy-on-write.
     ///
     /// # Errors
     /// [`Error::NotMapped`], [`Error::OutsideRegion`], [`Error::WrongKind`] and [`Error::Guard`]
@@ -49,11 +50,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             debug_assert!(matches!(extent.source, Source::Owned | Source::Copy));
             let piece = extent.part(extent.index_of(address), 1);
-            self.with_frame(&piece, TempSlot::Target, |kernel, window| {
+            let (stored, frame) = (node.store.get(), piece.frames.first);
+            let unify = piece.rights.contains(Rights::EXECUTE) && self.geometry.has_no_execute;
+            self.with_frame((node, &piece), TempSlot::Target, |kernel, window| {
                 kernel.write(window + at % page, now);
+                // What is in a store is mapped nowhere else.
+                if unify && stored {
+                    kernel.page_unify(frame, page);
+                }
             })?;
-            if piece.rights.contains(Rights::EXECUTE) && self.geometry.has_no_execute {
-                self.kernel.inner_mut().page_unify(piece.frames.first, page);
+            if unify && !stored {
+                self.kernel.inner_mut().page_unify(frame, page);
             }
             (rest, at) = (later, at + now.len());
         }

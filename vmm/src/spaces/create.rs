@@ -13,6 +13,7 @@ use untyped_alloc::{
 use crate::manager::vmm::Vmm;
 use crate::state::reserve::Reserve;
 use crate::state::space::{Space, Undone};
+use crate::state::temp_slots::TempSlot;
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
@@ -155,6 +156,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Frees all that is mapped in a space that is about to go.
     fn empty_space(&mut self, space: &'p Space<'p>) -> Result {
         let mut done = 0;
+        if space.store.get() {
+            // They may be its pages, of which the kernel would not unmap one.
+            self.unmap_temporary(TempSlot::View)?;
+            self.unmap_temporary(TempSlot::Target)?;
+        }
         loop {
             let first = space.extents().first();
             let Some((node, extent)) = first else { return Ok(()) };

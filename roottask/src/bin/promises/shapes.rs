@@ -38,38 +38,49 @@ fn pieces(world: &mut World) -> Outcome {
     Ok(())
 }
 
-type Costs = [(&'static str, u64); 4];
+type Costs = [(&'static str, u64); 5];
 
-/// What it costs to bring, to clone, to protect and to unmap pages, so many at a time.
+/// What it costs to bring, to protect, to unmap, to clone and to give back pages, so many at a time,
+/// each where the service does that: pages lie in a store, and are mapped in a program's space.
 fn course(world: &mut World, most: usize) -> Outcome<Costs> {
     let vmm = &mut world.vmm;
-    let store = vmm.create_store()?;
+    let (store, space) = (vmm.create_store()?, vmm.create_space()?);
     let region = vmm.reserve(store, &RegionOptions::new(MANY))?;
+    let view = vmm.reserve(space, &RegionOptions::new(MANY))?;
     let at = |region: RegionId, page: usize| region.start().bits() + page * PAGE_BYTES;
+    let part = |region: RegionId, page: usize| Pages::at(at(region, page)).count(most);
     let each = || (0..MANY).step_by(most);
     // Zeroed before, in either case: that is not what is compared.
     vmm.populate(store, Pages::at(at(region, 0)).count(MANY))?;
     vmm.decommit(store, Pages::at(at(region, 0)).count(MANY))?;
     let brought = ticks(|| {
-        each().try_for_each(|page| vmm.populate(store, Pages::at(at(region, page)).count(most)))
+        each().try_for_each(|page| {
+            vmm.populate(store, part(region, page))?;
+            vmm.share_into(store, part(region, page), view, page)
+        })
     })?;
+    let read = vmm::Rights::READ;
+    let protected =
+        ticks(|| each().try_for_each(|page| vmm.protect(space, part(view, page), read)))?;
+    let all = |region| Pages::at(at(region, 0)).count(MANY);
+    let unmapped =
+        ticks(|| each().try_for_each(|_| vmm.decommit_some(space, all(view), most).map(|_| ())))?;
+    check_eq!(vmm.space_summary(space)?.mapped_pages, 0);
     let clone = vmm.reserve_like(region, store, Placement::anywhere())?;
     let cloned = ticks(|| {
         each().try_for_each(|page| vmm.clone_pages(region, page, clone, most).map(|_| ()))
     })?;
     check_eq!(vmm.space_summary(store)?.mapped_pages, 2 * MANY);
-    let protected = ticks(|| {
-        each().try_for_each(|page| {
-            vmm.protect(store, Pages::at(at(clone, page)).count(most), vmm::Rights::READ)
-        })
-    })?;
-    let unmapped = ticks(|| {
-        each().try_for_each(|_| {
-            let all = Pages::at(at(clone, 0)).count(MANY);
-            vmm.decommit_some(store, all, most).map(|_| ())
-        })
-    })?;
+    let given =
+        ticks(|| each().try_for_each(|_| vmm.decommit_some(store, all(clone), most).map(|_| ())))?;
     check_eq!(vmm.space_summary(store)?.mapped_pages, MANY);
+    vmm.destroy_space(space)?;
     vmm.destroy_space(store)?;
-    Ok([("brought", brought), ("cloned", cloned), ("protected", protected), ("unmapped", unmapped)])
+    Ok([
+        ("brought", brought),
+        ("protected", protected),
+        ("unmapped", unmapped),
+        ("cloned", cloned),
+        ("given back", given),
+    ])
 }

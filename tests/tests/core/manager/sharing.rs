@@ -21,6 +21,7 @@ on_each!(
     a_page_is_moved_with_its_frame,
     a_page_is_handed_over_with_its_view,
     pages_are_moved_together_between_stores,
+    a_store_is_read_and_written_by_its_own_capabilities,
 );
 
 /// A64.
@@ -381,4 +382,56 @@ fn pages_are_moved_together_between_stores(target: Target) {
     let all: Vec<_> = [3, 8, 9, 10, 11].map(|page| byte(&mut host, other, at(page))).to_vec();
     assert_eq!(all, [Ok(0x35), Ok(0x34), Ok(0x38), Ok(0x3a), Ok(0x3b)]);
     host.check();
+}
+
+/// A274: two kernel calls a page; and where the kernel will not unmap a page that was looked at,
+/// whatever is done with it next is as if that had not been.
+fn a_store_is_read_and_written_by_its_own_capabilities(target: Target) {
+    for next in 0..5 {
+        let mut host = Fixture::small(target);
+        let [store, other] = [(); 2].map(|()| host.vmm.create_store().expect("memory"));
+        let region = host.vmm.map(store, &RegionOptions::new(3)).expect("memory");
+        let at = region.start().bits() + PAGE;
+        let into = host.vmm.reserve(other, &RegionOptions::new(1)).expect("room");
+        let mut byte = [0];
+        host.vmm.read(store, at, &mut byte).expect("it can be read");
+        let before = host.vmm.kernel_calls().total();
+        host.vmm.write(store, at, &[0x51]).expect("it can be written");
+        host.vmm.read(store, at, &mut byte).expect("it can be read");
+        assert_eq!((byte[0], host.vmm.kernel_calls().total() - before), (0x51, 4));
+        host.kernel().fail_nth(2, KernelError::IllegalOperation);
+        let looked = match next % 2 {
+            0 => host.vmm.read(store, at, &mut byte),
+            _ => host.vmm.write(store, at, &[0x52]),
+        };
+        assert!(looked.is_err() && !host.kernel().disarm());
+        let held = 0x51 + (next % 2) as u8;
+        match next {
+            0 => host.vmm.decommit(store, Pages::at(at)).expect("it is there"),
+            1 => host.vmm.transfer_into(store, at, into, 0).expect("nothing is there"),
+            2 => host.vmm.release(region).expect("a region"),
+            3 => host.vmm.destroy_space(store).expect("a space"),
+            _ => host.vmm.read(store, at, &mut byte).expect("it can be read"),
+        }
+        match next {
+            0 => {
+                host.vmm.populate(store, Pages::at(at)).expect("memory");
+                host.vmm.read(store, at, &mut byte).expect("it can be read");
+                assert_eq!(byte[0], 0);
+            }
+            1 => {
+                host.vmm.read(other, into.start().bits(), &mut byte).expect("it can be read");
+                assert_eq!(byte[0], held);
+            }
+            4 => assert_eq!(byte[0], held),
+            _ => {}
+        }
+        host.check();
+        // All of it can be had again.
+        let own = host.own();
+        let whole = host.vmm.map(own, &RegionOptions::new(64).at(FREE)).expect("memory");
+        (0..64).for_each(|page| assert_eq!(host.read(own, FREE + page * PAGE), 0));
+        host.vmm.release(whole).expect("a region");
+        host.check();
+    }
 }
