@@ -206,7 +206,8 @@ fn pages_do_not_move_by_themselves_where_faults_are_not_told(target: Target) {
     assert_eq!([may(low), may(above), may(asked)], [Ok(true), Ok(is_told(target)), Ok(true)]);
 }
 
-/// A108, A271, I47: what maps, moves and clones them takes no kernel call but for frames and tables.
+/// A108, A271, I47: what maps, moves and clones them takes no kernel call but for frames and
+/// tables.
 fn pages_of_a_store_lie_anywhere(target: Target) {
     let mut host = Fixture::roomy(target);
     let (plain, high) = (space(&mut host), high(target));

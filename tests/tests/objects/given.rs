@@ -79,9 +79,9 @@ fn a_page_that_is_given_is_not_lost() {
     assert!(refused >= 2, "{refused}");
 }
 
-/// A272: one that its pager has mapped twice, and one that a clone has too, come without it; where a
-/// page is waited for in a private mapping it can be read alone; and who waits to write one that may
-/// not be written waits again.
+/// A272: one that its pager has mapped twice, and one that a clone has too, come without it; where
+/// a page is waited for in a private mapping it can be read alone; and who waits to write one that
+/// may not be written waits again.
 #[test]
 fn other_pages_are_given_without_their_capability() {
     let (mut world, pager, reader, (own, at)) = given_scene(Access::Read);

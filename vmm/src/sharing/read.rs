@@ -14,8 +14,8 @@ use crate::types::region::Kind;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Reads the bytes at the address `start` of a space, where pages are mapped that may be read.
-    /// In the manager's own space that takes no kernel call, in a store two a page, elsewhere four; or
-    /// none for one in the direct map.
+    /// In the manager's own space that takes no kernel call, in a store two a page, elsewhere four;
+    /// or none for one in the direct map.
     ///
     /// Memory that was asked for by physical address is not read, as it may be a device's; in other
     /// spaces neither is what the caller brought, nor a large page.
@@ -74,9 +74,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Has a frame of a space, as an extent of one page, looked at in the manager's own space: in the
-    /// direct map; by its capability, which in a store is mapped nowhere; or through a copy of that,
-    /// as it can be mapped but once.
+    /// Has a frame of a space, as an extent of one page, looked at in the manager's own space: in
+    /// the direct map; by its capability, which in a store is mapped nowhere; or through a copy of
+    /// that, as it can be mapped but once.
     pub(super) fn with_frame(
         &mut self,
         (space, piece): (&Space<'p>, &Extent),

@@ -52,8 +52,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Makes an empty address space in which no thread can run: for pages that are mapped
     /// elsewhere, where they are touched. What it costs is what [`Vmm::create_space`] costs.
-    /// As nobody touches anything in it, its pages are recorded and the kernel maps none of them: to
-    /// map, unmap, protect and move them takes no kernel call, but for their frames and page tables;
+    /// As nobody touches anything in it, its pages are recorded and the kernel maps none of them:
+    /// to map, unmap, protect and move them takes no kernel call, but for frames and page tables;
     /// and memory may lie at any of its addresses, also where the kernel does not tell all of a
     /// fault's address ([`Error::FaultsNotTold`]).
     ///

@@ -40,8 +40,8 @@ fn pieces(world: &mut World) -> Outcome {
 
 type Costs = [(&'static str, u64); 5];
 
-/// What it costs to bring, to protect, to unmap, to clone and to give back pages, so many at a time,
-/// each where the service does that: pages lie in a store, and are mapped in a program's space.
+/// What it costs to bring, protect, unmap, clone and give back pages, so many at a time, each where
+/// the service does that: they lie in a store, and are mapped in a program's space.
 fn course(world: &mut World, most: usize) -> Outcome<Costs> {
     let vmm = &mut world.vmm;
     let (store, space) = (vmm.create_store()?, vmm.create_space()?);

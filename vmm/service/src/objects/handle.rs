@@ -116,7 +116,10 @@ impl<'p> Objects<'p> {
         let ends = matches!(request, Request::EndThread { own: true, .. }) && answered.is_ok();
         // Another program's thread has not sent this.
         let number = sender.number();
-        let own = |(_, object): (_, &Object<'p>)| matches!(object.what.get(), What::Thread(of, _) if of == number);
+        let own = |(_, object): (_, &Object<'p>)| match object.what.get() {
+            What::Thread(of, _) => of == number,
+            _ => false,
+        };
         if ends && given.own[0].is_some_and(own) {
             return Outcome { ends: true, ..Outcome::default() };
         }

@@ -211,7 +211,7 @@ impl<'p> Objects<'p> {
             return copy_page(vmm, (space, at), (into, page)).map(|()| 1);
         }
         if how == Supply::Give {
-            // Who waits for one of them has it by itself; and each is to be unmapped by this request.
+            // Who waits for one has it by itself; and each is to be unmapped by this request.
             let waited = memory.paged.get().is_some_and(|paged| paged.waiting != 0);
             let enough = *steps / source.mappings.get().max(1);
             let most = if waited { 1 } else { most.min(enough).max(1) };
@@ -241,10 +241,10 @@ impl<'p> Objects<'p> {
         Ok(1)
     }
 
-    /// Puts a page into the store of paged memory that is to be given, is mapped once elsewhere, and
-    /// is waited for: it is mapped where it is waited for instead. Returns who waited, unless the
-    /// kernel refused to map it there. `None` if it is no such page, or that is refused: nothing was
-    /// done then.
+    /// Puts a page into the store of paged memory that is to be given, is mapped once elsewhere,
+    /// and is waited for: it is mapped where it is waited for instead. Returns who waited, unless
+    /// the kernel refused to map it there. `None` if it is no such page, or that is refused:
+    /// nothing was done then.
     fn give_to_waiting<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
