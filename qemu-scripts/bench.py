@@ -106,15 +106,8 @@ def show(rows):
         print("  ".join(cells).rstrip())
 
 
-# Known to grow faster than log n, with the reason.
-GROWS_FASTER = {
-    "region_in_vain": "addresses between two others are looked for in a walk over the regions between, and over the "
-                      "sizes of holes elsewhere, whichever ends first",
-}
-
-
 def growth_faults(rows):
-    """Operations that grow faster than log n, at any of their sizes, and are not known to.
+    """Operations that grow faster than log n, at any of their sizes.
 
     The cost a + b * log n, with a and b not negative, grows from one size to another by at most the
     ratio of the sizes' logarithms. So the bound at each size follows from the sizes and from the
@@ -123,7 +116,7 @@ def growth_faults(rows):
     series = {}
     for entry in rows:
         name, beside, others = entry["name"].partition("_beside_")
-        if beside and int(others) > 1 and name not in GROWS_FASTER:  # the bound has nothing to say from log 1 = 0
+        if beside and int(others) > 1:  # the bound has nothing to say from log 1 = 0
             cost = entry["median"] if "median" in entry else entry["instructions"]
             series.setdefault(name, []).append((int(others), cost))
     for name, points in series.items():
@@ -264,9 +257,6 @@ def judge(rows, arguments):
     not_held = list(measure_faults(rows, dict(arguments.tools)))
     for fault in not_held:
         print(f"measure not held: {fault}")
-    for name, why in GROWS_FASTER.items():
-        if any(entry["name"].startswith(f"{name}_beside_") for entry in rows):
-            print(f"known to grow faster than log n: {name}: {why}")
     failed = bool(not_held) and not arguments.only_compare
     if arguments.compare:
         failed |= compare_with(arguments.compare, rows, arguments)

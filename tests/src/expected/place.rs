@@ -221,11 +221,10 @@ impl State {
                 let holes = space.holes(end);
                 let fitting: Vec<_> =
                     holes.iter().filter_map(|hole| Some((fit.lowest(hole, 0)?, hole))).collect();
-                // The best fit, unless an alignment makes small holes a gamble.
-                let best = fitting.iter().map(|(_, (from, to, _))| to - from).min();
-                let plain = align_bits == 12;
-                let right = |hole: &Hole| !plain || Some(hole.1 - hole.0) == best;
-                let starts = fitting.iter().filter(|(_, hole)| right(hole)).map(|(at, _)| *at);
+                // The lowest place, unless an alignment makes holes a gamble.
+                let lowest = fitting.iter().map(|(at, _)| *at).min();
+                let right = |at: &usize| align_bits != 12 || Some(*at) == lowest;
+                let starts = fitting.iter().map(|(at, _)| *at).filter(right);
                 let mut places: Vec<usize> = starts.collect();
                 if places.is_empty() {
                     return Expected::refused(no_room);

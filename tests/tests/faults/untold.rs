@@ -90,14 +90,13 @@ fn the_manager_chooses_a_place_where_faults_are_told(target: Target) {
     let mut host = Fixture::roomy(target);
     let (space, end) = (space(&mut host), target.fault_end());
     let low = fill_low(&mut host, space, 16);
-    // The best fit lies behind: a hole of ten pages between two regions.
-    for at in [high(target), high(target) + 11 * PAGE] {
-        host.vmm.reserve(space, &RegionOptions::new(1).at(at)).expect("nothing is there");
-    }
     for options in by_faults(8) {
         let plain = RegionOptions::new(8).guarded(1, 1);
         let plain = host.vmm.reserve(space, &plain).expect("room");
-        assert_eq!(plain.start().bits(), high(target) + PAGE, "the best fit");
+        assert_eq!(plain.start().bits(), end - 16 * PAGE, "the lowest place");
+        let above = host.vmm.reserve(space, &RegionOptions::new(8)).expect("room");
+        assert!(above.start().bits() + 8 * PAGE > end, "what need not be told lies across the end");
+        host.vmm.release(above).expect("a region");
         host.vmm.release(plain).expect("a region");
         let region = host.vmm.reserve(space, &options).expect("room");
         let start = region.start().bits();
@@ -164,10 +163,6 @@ fn a_clone_and_its_origin_lie_where_faults_are_told(target: Target) {
     assert_eq!((touched.faults, touched.done), (0, true));
     // Where the place is left to the manager it is one that is told.
     fill_low(&mut host, other, 16);
-    // The best fit lies above.
-    for at in [high, high + 5 * PAGE] {
-        host.vmm.reserve(other, &RegionOptions::new(1).at(at)).expect("nothing is there");
-    }
     let clone = host.vmm.clone_region(below, other, Placement::anywhere()).expect("room");
     assert!(clone.start().bits() + 4 * PAGE <= end, "{clone:?}");
     host.check();

@@ -230,7 +230,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         hold("the last hole ends with user space", end, end == self.geometry.user_end)?;
         hold("nodes of regions are counted", count, count == regions.count())?;
-        hold("every hole is listed", holes, holes == regions.holes_listed())
+        hold("every hole is found by its size", holes, holes == regions.holes_listed())?;
+        let sound = regions.is_sound();
+        hold("each region knows the largest hole of those below it in the tree", count, sound)
     }
 
     /// An arena has as many buffers as were handed out and not given back.

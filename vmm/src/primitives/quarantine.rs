@@ -25,8 +25,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: &'p Space<'p>,
         region: &'p Region<'p>,
     ) -> Result {
-        if let Some(range) = self.usable(region) {
-            self.unmap_range(reserve, space, range)?;
+        match self.usable(region) {
+            Some(page) if page.pages() == 1 => self.unmap_only(reserve, space, page)?,
+            Some(range) => self.unmap_range(reserve, space, range)?,
+            None => {}
         }
         let node = space.regions_mut().remove(region);
         self.pools.regions.free(node);

@@ -92,6 +92,37 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
+    /// As [`Vmm::unmap_range`], for the only page of a region. A frame of the space's own is found and
+    /// taken out with one search.
+    pub(crate) fn unmap_only(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        page: PageRange,
+    ) -> Result {
+        let (start, size_bits) = (page.start(), self.geometry.page_bits);
+        let mut extents = space.extents_mut();
+        let single = match extents.single_at(start, size_bits) {
+            Ok(single) => single,
+            Err(false) => return Ok(()),
+            Err(true) => {
+                drop(extents);
+                return self.unmap_range(reserve, space, page);
+            }
+        };
+        let frames = Frames { first: single.frame, count: 1, size_bits };
+        self.kernel.page_unmap(frames.first)?;
+        let unlinked = single.take_out(self.geometry.page_bytes());
+        drop(extents);
+        self.free_unlinked(space, unlinked);
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        space.shadow.borrow_mut().release_entries(&self.geometry, deepest, start, 1);
+        space.mapped_pages.set(space.mapped_pages.get() - 1);
+        self.owner_gone(frames);
+        self.prune_tables(space);
+        Ok(())
+    }
+
     /// Unmaps pages of a window, number n of its block where bit n is set; returns how many of the
     /// smallest pages that were. Fails with the error and how many were unmapped before it.
     #[inline(never)]

@@ -217,6 +217,16 @@ impl<'p> ExtentNode<'p> {
         }
     }
 
+    /// The frame of an extent of one, of 2^`size_bits` bytes and the space's own.
+    #[inline(always)]
+    pub(super) fn single(&self, size_bits: u8) -> Option<CPtr> {
+        let Content::Run(run) = self.content.get() else { return None };
+        let extent = run.extent(self.start.get());
+        let single = extent.frames.count == 1 && extent.frames.size_bits == size_bits;
+        let own = extent.source == Source::Owned && !extent.abandoned;
+        (single && own).then_some(extent.frames.first)
+    }
+
     /// By how many fresh frames mapped like this it could become longer; `None` if it is not alike.
     pub fn room_for_more(
         &self,

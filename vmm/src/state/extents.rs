@@ -14,6 +14,7 @@
 use core::cell::Cell;
 use core::ops::Range;
 
+use intrusive_collections::rbtree::CursorMut;
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{CPtr, Frames, Rights};
@@ -37,6 +38,25 @@ impl<'a> KeyAdapter<'a> for ByStart<'_> {
     type Key = VirtAddr;
     fn get_key(&self, extent: &'a ExtentNode<'_>) -> VirtAddr {
         extent.start()
+    }
+}
+
+/// An extent of one frame, of the space's own, about to be taken out.
+pub(crate) struct Single<'a, 'p> {
+    pub frame: CPtr,
+    cursor: CursorMut<'a, ByStart<'p>>,
+    last: &'a Cell<Option<Last<'p>>>,
+    totals: &'a Totals,
+}
+
+impl<'p> Single<'_, 'p> {
+    /// Takes it out of the tree; it is of `bytes`.
+    #[inline(always)]
+    pub fn take_out(mut self, bytes: usize) -> Option<Unlinked<'p>> {
+        // What was used last, and what is behind it, is always in the tree: this may be either.
+        self.last.set(None);
+        self.totals.own_less(bytes);
+        self.cursor.remove().map(Unlinked::new)
     }
 }
 
@@ -333,6 +353,16 @@ impl<'p> Extents<'p> {
         // What was used last, and what is behind it, is always in the tree: this may be either.
         self.last.set(None);
         self.by_start.find_mut(&node.start()).remove().map(Unlinked::new)
+    }
+
+    /// The extent of one frame of 2^`size_bits` bytes, of the space's own, that is mapped at a page;
+    /// `Err` if there is none: whether something else is there.
+    #[inline(always)]
+    pub fn single_at(&mut self, page: VirtAddr, size_bits: u8) -> Result<Single<'_, 'p>, bool> {
+        let cursor = self.by_start.upper_bound_mut(Bound::Included(&page));
+        let Some(node) = cursor.get().filter(|node| node.covers(page)) else { return Err(false) };
+        let frame = node.single(size_bits).ok_or(true)?;
+        Ok(Single { frame, cursor, last: &self.last, totals: &self.totals })
     }
 
     /// Whether carving these frames out leaves something on both sides, and so needs a node.

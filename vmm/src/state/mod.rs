@@ -22,6 +22,7 @@ pub(crate) mod refcounts;
 pub(crate) mod region;
 pub(crate) mod region_map;
 pub(crate) mod region_places;
+mod region_tree;
 pub(crate) mod reserve;
 mod run;
 pub(crate) mod site;

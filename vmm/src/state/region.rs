@@ -8,12 +8,13 @@
 //! ```
 //!
 //! The regions of a space lie in one flat map ordered by address. Each carries the size of the hole
-//! behind it, and a second tree orders the holes by size, so the best fit is found in O(log n). The
-//! page of the null pointer is a region from the start; so every hole lies behind some region.
+//! behind it, and knows the largest hole of those below it in the tree (see `region_tree.rs`), so the
+//! lowest one that is large enough is found in O(log n). The page of the null pointer is a region
+//! from the start; so every hole lies behind some region.
 //!
 //! A *reservation* is a range in which others place regions. It appears in the map as two edges
-//! without pages, one at either end. A hole belongs to the reservation it lies in (or to none, 0),
-//! and the tree of holes is ordered by that first: nobody else is given addresses there.
+//! without pages, one at either end. A hole belongs to the reservation it lies in (or to none, 0):
+//! nobody else is given addresses there.
 //!
 //! ```text
 //!   ──┤ hole of 0 ├[ hole of R ├─ region ─┤ hole of R ]┤ hole of 0 ├──
@@ -21,7 +22,6 @@
 
 use core::cell::Cell;
 
-use intrusive_collections::{KeyAdapter, RBTreeLink};
 use page_tables::VirtAddr;
 
 use crate::types::region::{RegionSpec, MAX_NESTED};
@@ -38,12 +38,29 @@ pub(crate) enum ReservationEdge {
     Region,
 }
 
+/// What a hole is looked for by: greater for one in fewer reservations, and among those of as many
+/// for one of more pages. 0 for none.
+pub(super) type Rank = usize;
+
+/// A node's place in the tree, and what is known of the nodes below.
+#[derive(Default)]
+pub(super) struct Links<'p> {
+    pub parent: Cell<Option<&'p Region<'p>>>,
+    /// The nodes before it that are below it, and those behind it.
+    pub below: [Cell<Option<&'p Region<'p>>>; 2],
+    /// The rank of the hole behind it, as the tree knows it.
+    pub rank: Cell<Rank>,
+    /// The greatest rank of it and of all below.
+    pub greatest: Cell<Rank>,
+    /// Of the tree of which it is the root: 1 without nodes below it.
+    pub height: Cell<u8>,
+}
+
 /// A region's node.
 #[derive(Default)]
 pub(crate) struct Region<'p> {
     pub next_free: Cell<Option<&'p Region<'p>>>,
-    pub(super) by_start: RBTreeLink,
-    pub(super) by_hole: RBTreeLink,
+    pub(super) links: Links<'p>,
     pub(super) start: Cell<VirtAddr>,
     /// Pages, guards included; 0 for an edge.
     pub(super) pages: Cell<usize>,
@@ -131,60 +148,35 @@ impl Region<'_> {
     }
 }
 
-#[allow(unsafe_code)] // what the adapter macro expands to
-pub(super) mod adapters {
-    use super::*;
-    use intrusive_collections::intrusive_adapter;
-    intrusive_adapter!(
-        pub(crate) ByStart<'p> = &'p Region<'p>: Region<'p> { by_start => RBTreeLink }
-    );
-    intrusive_adapter!(
-        pub(crate) ByHole<'p> = &'p Region<'p>: Region<'p> { by_hole => RBTreeLink }
-    );
-}
-use adapters::{ByHole, ByStart};
-
 /// Address and edge in one word, so that a step down a tree is one comparison: nodes start at
 /// pages, which leaves 12 low bits to the edge. Where reservations begin or end at one address, the
 /// inner one begins after the outer one and ends before it.
 pub(crate) type StartKey = usize;
-pub(super) type HoleKey = (StartKey, usize, StartKey);
 
 pub(super) fn key_at(address: VirtAddr, edge: ReservationEdge, depth: u16) -> StartKey {
     let rank = match edge {
-        ReservationEdge::End => 0x3ff - usize::from(depth),
+        ReservationEdge::End => DEPTHS - usize::from(depth),
         ReservationEdge::Start => 0x400 + usize::from(depth),
         ReservationEdge::Region => 0xfff,
     };
     (address.bits() & !0xfff) | rank
 }
 
-const _: () = assert!(MAX_NESTED < 0x3ff);
+/// The bits of a start edge's key that are its depth.
+const DEPTHS: usize = 0x3ff;
+
+const _: () = assert!((MAX_NESTED as usize) < DEPTHS);
 
 /// Not less than the key of any node at this address.
 pub(super) fn last_at(address: VirtAddr) -> StartKey {
     key_at(address, ReservationEdge::Region, 0)
 }
 
-pub(super) fn hole_key(region: &Region<'_>) -> HoleKey {
-    (region.reservation.get(), region.hole.get(), region.key())
-}
-
-/// Less than the keys of all holes of `reservation` with at least `pages` pages.
-pub(super) fn least_hole(reservation: StartKey, pages: usize) -> HoleKey {
-    (reservation, pages, 0)
-}
-
-impl<'a> KeyAdapter<'a> for ByStart<'_> {
-    type Key = StartKey;
-    fn get_key(&self, region: &'a Region<'_>) -> StartKey {
-        region.key()
-    }
-}
-
-impl<'a> KeyAdapter<'a> for ByHole<'_> {
-    type Key = HoleKey;
-    fn get_key(&self, region: &'a Region<'_>) -> HoleKey {
-        hole_key(region)
+/// In how many reservations the one whose start edge has this key lies, itself included; 0 for none.
+#[inline(always)]
+pub(super) fn depth_of(reservation: StartKey) -> u16 {
+    match reservation {
+        0 => 0,
+        start => (start & DEPTHS) as u16,
     }
 }

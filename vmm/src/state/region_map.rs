@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The map of a space's regions, and the index of its holes. Places are looked for in
+//! The map of a space's regions, and of the holes between them. Places are looked for in
 //! `region_places.rs`.
 
 use core::cell::Cell;
 
-use intrusive_collections::{Bound, RBTree};
 use page_tables::VirtAddr;
 
 use super::extent::offset;
-use super::region::adapters::{ByHole, ByStart};
-use super::region::{hole_key, key_at, last_at, least_hole};
-use super::region::{Region, ReservationEdge, StartKey};
+use super::region::{depth_of, key_at, last_at, Rank, Region, ReservationEdge, StartKey};
+use super::region_tree::{next, previous, rank_of, RegionTree};
 use crate::types::region::{Name, RegionSpec, MAX_NESTED};
 
 /// A place for a region: behind this node, at this address.
@@ -22,8 +20,12 @@ pub(crate) struct Place<'p> {
 
 /// The regions of one space.
 pub(crate) struct Regions<'p> {
-    pub(super) by_start: RBTree<ByStart<'p>>,
-    pub(super) holes: RBTree<ByHole<'p>>,
+    pub(super) tree: RegionTree<'p>,
+    /// The last node of all, by address.
+    pub(super) end_node: Option<&'p Region<'p>>,
+    /// The node whose hole, which lies in no reservation, regions are cut off one after another. It
+    /// is not the last of all.
+    pub(super) cut_node: Option<&'p Region<'p>>,
     /// The region that was looked up last: the next look-up is often for the same. Always in the
     /// map.
     last: Cell<Option<&'p Region<'p>>>,
@@ -35,8 +37,9 @@ impl<'p> Regions<'p> {
     /// A map without addresses.
     pub fn new() -> Self {
         Regions {
-            by_start: RBTree::new(ByStart::new()),
-            holes: RBTree::new(ByHole::new()),
+            tree: RegionTree::new(),
+            end_node: None,
+            cut_node: None,
             last: Cell::new(None),
             page_bits: 12,
             count: 0,
@@ -53,40 +56,41 @@ impl<'p> Regions<'p> {
         node.reservation.set(0);
         node.serial.set(0);
         node.spec.set(null);
-        self.by_start.insert(node);
-        self.list_hole(node);
+        self.end_node = Some(node);
+        self.tree.start(node, 0);
     }
 
-    fn list_hole(&mut self, region: &'p Region<'p>) {
-        if region.hole.get() != 0 {
-            self.holes.insert(region);
+    /// The rank in the tree of the hole behind a node. The holes of two nodes have none, as they
+    /// change most: so nothing above these changes then.
+    #[inline(always)]
+    fn rank(&self, region: &Region<'p>) -> Rank {
+        match region.hole.get() {
+            0 => 0,
+            _ if self.is_end(region) || self.is_cut(region) => 0,
+            pages => rank_of(depth_of(region.reservation.get()), pages),
         }
     }
 
-    fn unlist_hole(&mut self, region: &'p Region<'p>) {
-        if region.by_hole.is_linked() {
-            self.holes.find_mut(&hole_key(region)).remove();
-        }
+    #[inline(always)]
+    fn is_cut(&self, region: &Region<'p>) -> bool {
+        self.cut_node.is_some_and(|cut| core::ptr::eq(cut, region))
     }
 
-    fn set_hole(&mut self, region: &'p Region<'p>, pages: usize, reservation: StartKey) {
-        self.unlist_hole(region);
+    /// Whether it is the last node of all.
+    #[inline(always)]
+    pub(super) fn is_end(&self, region: &Region<'p>) -> bool {
+        self.end_node.is_some_and(|end| core::ptr::eq(end, region))
+    }
+
+    #[inline(always)]
+    fn set_hole(&mut self, region: &'p Region<'p>, pages: usize) {
         region.hole.set(pages);
-        region.reservation.set(reservation);
-        self.list_hole(region);
+        self.tree.set_rank(region, self.rank(region));
     }
 
     /// Where the region ends and the hole behind it begins.
     pub(super) fn end(&self, region: &Region<'_>) -> usize {
         region.start.get().bits() + (region.pages.get() << self.page_bits)
-    }
-
-    /// Pages of the largest hole in a reservation (0 for outside of all). O(log n).
-    pub fn largest_hole_in(&self, reservation: StartKey) -> usize {
-        let beyond = least_hole(reservation, usize::MAX);
-        let hole = self.holes.upper_bound(Bound::Excluded(&beyond)).get();
-        let hole = hole.filter(|hole| hole.reservation.get() == reservation);
-        hole.map_or(0, |hole| hole.hole.get())
     }
 
     /// What the region is called that covers an address, in bytes. O(log n).
@@ -153,76 +157,69 @@ impl<'p> Regions<'p> {
         let begin = self.end(behind);
         let before = (place.start.bits() - begin) >> self.page_bits;
         let after = behind.hole.get() - before - pages;
+        behind.hole.set(before);
         node.pages.set(pages);
         node.hole.set(after);
         node.reservation.set(reservation);
-        if before != 0 || !self.hand_on_hole(behind, node) {
-            self.set_hole(behind, before, behind.reservation.get());
-            self.list_hole(node);
+        self.link(behind, node);
+        if pages == 0 {
+            return;
         }
-        self.by_start.insert(node);
-        if pages != 0 {
-            self.last.set(Some(node));
+        if self.last.replace(Some(node)).is_some_and(|last| core::ptr::eq(last, behind)) {
+            self.cut_off_next(node);
         }
+    }
+
+    /// Has the next regions cut off the hole behind `node`, as was the one before it.
+    #[inline(always)]
+    fn cut_off_next(&mut self, node: &'p Region<'p>) {
+        let outside = node.reservation.get() == 0 && !self.is_end(node);
+        if !outside || self.is_cut(node) {
+            return;
+        }
+        if let Some(before) = self.cut_node.replace(node) {
+            self.tree.set_rank(before, self.rank(before));
+        }
+        self.tree.set_rank(node, 0);
+    }
+
+    /// Puts a node behind another in the tree; the holes behind both are known.
+    #[inline(always)]
+    fn link(&mut self, behind: &'p Region<'p>, node: &'p Region<'p>) {
+        if self.is_end(behind) {
+            self.end_node = Some(node);
+        }
+        if self.is_cut(behind) {
+            self.cut_node = Some(node).filter(|node| node.reservation.get() == 0);
+        }
+        self.tree.insert(behind, node, (self.rank(behind), self.rank(node)));
         self.count += 1;
     }
 
-    /// Puts `node` with the hole behind it where `behind` and its larger hole are in the order of
-    /// holes, which leaves `behind` with none, if that keeps the order: mostly, as most regions are
-    /// cut off the largest hole. Spares taking one out and finding a place for the other.
-    fn hand_on_hole(&mut self, behind: &'p Region<'p>, node: &'p Region<'p>) -> bool {
-        if node.hole.get() == 0 || node.reservation.get() != behind.reservation.get() {
-            return false;
+    /// Takes a node out of the tree that is not the first; returns the one before it.
+    #[inline(always)]
+    fn unlink(&mut self, node: &'p Region<'p>) -> Option<&'p Region<'p>> {
+        let before = previous(node);
+        let is_end = self.is_end(node);
+        if is_end {
+            self.end_node = before;
         }
-        let mut cursor = self.holes.find_mut(&hole_key(behind));
-        let in_order = |before: &Region<'_>| hole_key(before) < hole_key(node);
-        if !cursor.peek_prev().get().is_none_or(in_order) || cursor.replace_with(node).is_err() {
-            return false;
+        if self.is_cut(node) || is_end && before.is_some_and(|before| self.is_cut(before)) {
+            let outside = |before: &&'p Region<'p>| before.reservation.get() == 0;
+            self.cut_node = before.filter(|_| !is_end).filter(outside);
         }
-        behind.hole.set(0);
-        true
+        self.tree.remove(node);
+        self.last.set(None);
+        self.count -= 1;
+        before
     }
 
     /// Takes a region (or edge) out; its pages and the hole behind it join the hole before it.
     pub fn remove(&mut self, region: &'p Region<'p>) -> &'p Region<'p> {
-        let mut cursor = self.by_start.find_mut(&region.key());
-        let before = cursor.peek_prev().clone_pointer();
-        cursor.remove();
-        self.last.set(None);
-        self.count -= 1;
-        if let Some(before) = before {
-            let joined = before.hole.get() + region.pages.get() + region.hole.get();
-            if self.hand_back_hole(region, before, joined) {
-                return region;
-            }
-            self.set_hole(before, joined, before.reservation.get());
+        if let Some(before) = self.unlink(region) {
+            self.set_hole(before, before.hole.get() + region.pages.get() + region.hole.get());
         }
-        self.unlist_hole(region);
         region
-    }
-
-    /// Undoes [`Regions::hand_on_hole`]: puts `before`, which has no hole, where `region` and the
-    /// hole behind it are in the order of holes, with one of `joined` pages, if that keeps the
-    /// order.
-    fn hand_back_hole(
-        &mut self,
-        region: &'p Region<'p>,
-        before: &'p Region<'p>,
-        joined: usize,
-    ) -> bool {
-        let alike = before.reservation.get() == region.reservation.get();
-        if before.hole.get() != 0 || region.hole.get() == 0 || !alike {
-            return false;
-        }
-        let mut cursor = self.holes.find_mut(&hole_key(region));
-        // It is larger than before, so only the next one can be in the way.
-        let key = (before.reservation.get(), joined, before.key());
-        let in_order = cursor.peek_next().get().is_none_or(|next| key < hole_key(next));
-        if !in_order || cursor.replace_with(before).is_err() {
-            return false;
-        }
-        before.hole.set(joined);
-        true
     }
 
     /// The region that covers an address.
@@ -241,8 +238,7 @@ impl<'p> Regions<'p> {
 
     #[inline(never)]
     fn find_at(&self, address: VirtAddr) -> Option<&'p Region<'p>> {
-        let cursor = self.by_start.upper_bound(Bound::Included(&last_at(address)));
-        let region = cursor.clone_pointer()?;
+        let region = self.tree.last_up_to(last_at(address))?;
         if address.bits() >= self.end(region) {
             return None;
         }
@@ -258,19 +254,15 @@ impl<'p> Regions<'p> {
             return Some(region);
         }
         let is_it = |node: &&'p Region<'p>| node.serial.get() == serial;
-        let region = self.by_start.find(&last_at(start)).clone_pointer().filter(is_it);
+        let region = self.tree.find(last_at(start)).filter(is_it);
         region.or_else(|| {
-            let mut cursor = self.by_start.lower_bound(Bound::Included(&key_at(
-                start,
-                ReservationEdge::Start,
-                0,
-            )));
+            let mut edge = self.tree.first_from(key_at(start, ReservationEdge::Start, 0));
             let here = |node: &&'p Region<'p>| node.start.get() == start && node.is_edge();
-            while let Some(edge) = cursor.clone_pointer().filter(here) {
-                if is_it(&edge) {
-                    return Some(edge);
+            while let Some(found) = edge.filter(here) {
+                if is_it(&found) {
+                    return Some(found);
                 }
-                cursor.move_next();
+                edge = next(found);
             }
             None
         })
@@ -278,7 +270,7 @@ impl<'p> Regions<'p> {
 
     /// The end edge of the reservation whose start edge is `start`, if no region lies inside.
     pub fn end_of_empty(&self, start: &'p Region<'p>) -> Option<&'p Region<'p>> {
-        let next = self.by_start.find(&start.key()).peek_next().clone_pointer()?;
+        let next = next(start)?;
         (next.serial.get() == start.serial.get() && next.edge.get() == ReservationEdge::End)
             .then_some(next)
     }
@@ -288,24 +280,21 @@ impl<'p> Regions<'p> {
         if let Some(region) = self.at(address) {
             return Some(region);
         }
-        let mut cursor = self.by_start.lower_bound(Bound::Included(&key_at(
-            address,
-            ReservationEdge::End,
-            MAX_NESTED,
-        )));
-        while cursor.get().is_some_and(Region::is_edge) {
-            cursor.move_next();
+        let first = key_at(address, ReservationEdge::End, MAX_NESTED);
+        let mut region = self.tree.first_from(first);
+        while let Some(edge) = region.filter(|region| region.is_edge()) {
+            region = next(edge);
         }
-        cursor.clone_pointer()
+        region
     }
 
     /// The region (no edge) before the address `start`.
     pub fn before(&self, start: VirtAddr) -> Option<&'p Region<'p>> {
-        let mut cursor = self.by_start.upper_bound(Bound::Excluded(&last_at(start)));
-        while cursor.get().is_some_and(Region::is_edge) {
-            cursor.move_prev();
+        let mut region = self.tree.last_up_to(last_at(start) - 1);
+        while let Some(edge) = region.filter(|region| region.is_edge()) {
+            region = previous(edge);
         }
-        cursor.clone_pointer()
+        region
     }
 
     /// Cuts `region` in two at `pages` from its start; the upper part gets `node`, `serial` and
@@ -318,8 +307,7 @@ impl<'p> Regions<'p> {
         upper: RegionSpec,
         serial: u64,
     ) {
-        let (hole, reservation) = (region.hole.get(), region.reservation.get());
-        self.set_hole(region, 0, reservation);
+        let hole = region.hole.replace(0);
         region.pages.set(lower.pages);
         region.spec.set(lower);
         let start = self.after(region.start.get(), lower.pages);
@@ -330,9 +318,9 @@ impl<'p> Regions<'p> {
         // The node may have been a page of packed buffers before.
         node.packed.set((0, 0));
         node.arena.set(None);
-        self.by_start.insert(node);
-        self.set_hole(node, hole, reservation);
-        self.count += 1;
+        node.hole.set(hole);
+        node.reservation.set(region.reservation.get());
+        self.link(region, node);
     }
 
     /// Joins `upper` to `lower`, which ends where it starts; the node of `upper` is returned.
@@ -342,14 +330,10 @@ impl<'p> Regions<'p> {
         upper: &'p Region<'p>,
         joined: RegionSpec,
     ) -> &'p Region<'p> {
-        let (hole, reservation) = (upper.hole.get(), upper.reservation.get());
-        self.unlist_hole(upper);
-        self.by_start.find_mut(&upper.key()).remove();
-        self.last.set(None);
-        self.count -= 1;
+        self.unlink(upper);
         lower.pages.set(joined.pages);
         lower.spec.set(joined);
-        self.set_hole(lower, hole, reservation);
+        self.set_hole(lower, upper.hole.get());
         upper
     }
 
@@ -360,20 +344,18 @@ impl<'p> Regions<'p> {
 
     /// Every node by address, edges included.
     pub fn iter(&self) -> impl Iterator<Item = &'p Region<'p>> + '_ {
-        let mut cursor = self.by_start.front();
+        let mut at = self.tree.first();
         core::iter::from_fn(move || {
-            let region = cursor.clone_pointer();
-            cursor.move_next();
-            region
+            let region = at?;
+            at = next(region);
+            Some(region)
         })
     }
 
     /// Takes every node out, in any order.
     pub fn pop(&mut self) -> Option<&'p Region<'p>> {
-        let node = self.by_start.front_mut().remove()?;
-        self.unlist_hole(node);
-        self.last.set(None);
-        self.count -= 1;
+        let node = self.tree.first()?;
+        self.unlink(node);
         Some(node)
     }
 
@@ -382,19 +364,33 @@ impl<'p> Regions<'p> {
         self.count
     }
 
-    /// What [`Regions::iter`] and the tree of holes must agree on: holes listed.
+    /// Holes that are found by their size.
     pub fn holes_listed(&self) -> usize {
-        self.holes.iter().count()
+        let of_rank = |region: &&Region<'p>| self.tree.rank(region) != 0;
+        let apart = [self.end_node, self.cut_node];
+        let has_hole = |region: &&Region<'p>| region.hole.get() != 0;
+        let apart = apart.into_iter().flatten().filter(has_hole).count();
+        self.iter().filter(of_rank).count() + apart
+    }
+
+    /// Whether the tree is in order and balanced, and each node knows the largest hole of those
+    /// below it. O(nodes).
+    pub fn is_sound(&self) -> bool {
+        let mut all = self.iter();
+        let ranked = all.all(|region| self.tree.rank(region) == self.rank(region));
+        let ends = self.end_node.is_none_or(|end| next(end).is_none());
+        let cut_ones = self.iter().filter(|region| self.is_cut(region) && !self.is_end(region));
+        let cut_ones = cut_ones.filter(|region| region.reservation.get() == 0).count();
+        let cut = cut_ones == usize::from(self.cut_node.is_some());
+        ranked
+            && ends
+            && cut
+            && self.tree.is_sound()
+            && self.end_node.is_some() == (self.count != 0)
     }
 
     /// The pages of the hole behind a region.
     pub fn hole_behind(&self, region: &Region<'_>) -> usize {
         region.hole.get()
-    }
-
-    /// The largest hole that belongs to no reservation, in pages.
-    pub fn largest_hole(&self) -> usize {
-        let past = least_hole(1, 0);
-        self.holes.upper_bound(Bound::Excluded(&past)).get().map_or(0, |node| node.hole.get())
     }
 }

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Places for regions, looked for in the holes of a map.
 
-use core::ops::ControlFlow;
-
-use intrusive_collections::Bound;
 use page_tables::VirtAddr;
 
 use super::extent::offset;
-use super::region::{last_at, least_hole, Region, StartKey};
+use super::region::{depth_of, last_at, Region, StartKey};
 use super::region_map::{Place, Regions};
+use super::region_tree::{next, next_with, pages_of, rank_of};
 
 /// What a place is wanted for.
 #[derive(Clone, Copy)]
@@ -33,6 +31,10 @@ pub(crate) enum NoPlace {
     Outside { address: usize },
 }
 
+/// Holes that are large enough but for an alignment, and looked at before one is looked for in which a
+/// shape must fit.
+const TRIES: usize = 16;
+
 impl<'p> Regions<'p> {
     /// Where in the hole behind `region` the shape fits, not below `from`.
     fn fit(&self, region: &'p Region<'p>, shape: Shape, from: usize) -> Option<Place<'p>> {
@@ -48,78 +50,120 @@ impl<'p> Regions<'p> {
         })
     }
 
-    /// A place anywhere: the smallest hole that must fit, or the first of the smaller ones that
-    /// happens to. O(log n), and at the most 16 holes more when the alignment is large; all that
-    /// are large enough where none must fit.
-    pub fn place_anywhere(&self, shape: Shape) -> Option<Place<'p>> {
-        let Shape { pages, align_bits, reservation, .. } = shape;
-        let slack = (1usize << align_bits.saturating_sub(self.page_bits)) - 1;
-        let least = least_hole(reservation, pages);
-        let mut cursor = self.holes.lower_bound(Bound::Included(&least));
-        let mut tries = 16;
-        while let Some(region) =
-            cursor.clone_pointer().filter(|hole| hole.reservation.get() == reservation)
-        {
-            if let Some(place) = self.fit(region, shape, 0) {
-                return Some(place);
-            }
-            tries -= 1;
-            if tries == 0 {
-                break;
-            }
-            cursor.move_next();
+    /// The first node whose hole belongs to a reservation (0 for none) and has at least so many
+    /// pages. O(log n).
+    #[inline(always)]
+    fn first_hole(&self, reservation: StartKey, pages: usize) -> Option<&'p Region<'p>> {
+        if reservation == 0 {
+            let ranked = self.tree.first_with(rank_of(0, pages));
+            return self.or_apart(ranked, 0, pages);
         }
-        let least = least_hole(reservation, pages.checked_add(slack)?);
-        let certain = self.holes.lower_bound(Bound::Included(&least)).clone_pointer();
-        if let Some(region) = certain.filter(|hole| hole.reservation.get() == reservation) {
-            return self.fit(region, shape, 0);
+        let start = self.tree.find(reservation).filter(|start| start.is_start())?;
+        match start.hole.get() >= pages {
+            true => Some(start),
+            false => self.next_hole(start, reservation, pages),
         }
-        self.place_in_any(shape)
     }
 
-    /// The smallest hole in which the shape fits, where none is so large that it must. O(holes).
-    #[cold]
-    #[inline(never)]
-    fn place_in_any(&self, shape: Shape) -> Option<Place<'p>> {
-        let least = least_hole(shape.reservation, shape.pages);
-        let mut cursor = self.holes.lower_bound(Bound::Included(&least));
-        while let Some(region) =
-            cursor.clone_pointer().filter(|hole| hole.reservation.get() == shape.reservation)
-        {
+    /// The same behind a node, which lies in the reservation or in one inside, or before all that
+    /// does. O(log n).
+    fn next_hole(
+        &self,
+        region: &'p Region<'p>,
+        reservation: StartKey,
+        pages: usize,
+    ) -> Option<&'p Region<'p>> {
+        let ranked = next_with(region, rank_of(depth_of(reservation), pages));
+        match reservation {
+            0 => self.or_apart(ranked, region.key() + 1, pages),
+            // A hole elsewhere has the rank only where the reservation has ended.
+            _ => ranked.filter(|found| found.reservation.get() == reservation),
+        }
+    }
+
+    /// The first node, by address, of one that the tree knows the hole of, and of the two whose holes
+    /// it does not know, if they have at least so many pages and their keys are not below `least`.
+    #[inline(always)]
+    fn or_apart(
+        &self,
+        ranked: Option<&'p Region<'p>>,
+        least: StartKey,
+        pages: usize,
+    ) -> Option<&'p Region<'p>> {
+        let fits = |node: &&'p Region<'p>| node.hole.get() >= pages && node.key() >= least;
+        let found = match (ranked, self.cut_node.filter(fits)) {
+            (Some(ranked), Some(cut)) if cut.key() < ranked.key() => Some(cut),
+            (ranked, cut) => ranked.or(cut),
+        };
+        found.or_else(|| self.end_node.filter(fits))
+    }
+
+    /// Pages of the largest hole that belongs to no reservation. O(1).
+    pub fn largest_hole(&self) -> usize {
+        let apart = [self.end_node, self.cut_node].map(|node| node.map_or(0, |it| it.hole.get()));
+        pages_of(self.tree.greatest(), 0).max(apart[0]).max(apart[1])
+    }
+
+    /// Pages of the largest hole in a reservation (0 for outside of all). O(log n), times the bits
+    /// of its number of pages.
+    pub fn largest_hole_in(&self, reservation: StartKey) -> usize {
+        if reservation == 0 {
+            return self.largest_hole();
+        }
+        let start = self.tree.find(reservation).filter(|start| start.is_start());
+        let most = start.map_or(0, |start| start.spec().pages);
+        let mut largest = 0;
+        for bit in (0..usize::BITS - most.leading_zeros()).rev() {
+            let more = largest | 1 << bit;
+            if self.first_hole(reservation, more).is_some() {
+                largest = more;
+            }
+        }
+        largest
+    }
+
+    /// A place anywhere: the lowest one, or the lowest in a hole in which the shape must fit, where
+    /// it does not fit in sixteen before it that are large enough but for its alignment. O(log n);
+    /// times as many holes as are large enough where it must fit in none.
+    pub fn place_anywhere(&self, shape: Shape) -> Option<Place<'p>> {
+        let Shape { pages, align_bits, reservation, .. } = shape;
+        let mut hole = self.first_hole(reservation, pages);
+        for _ in 0..TRIES {
+            if let Some(place) = self.fit(hole?, shape, 0) {
+                return Some(place);
+            }
+            hole = self.next_hole(hole?, reservation, pages);
+        }
+        let slack = (1usize << align_bits.saturating_sub(self.page_bits)) - 1;
+        if let Some(certain) = self.first_hole(reservation, pages.checked_add(slack)?) {
+            return self.fit(certain, shape, 0);
+        }
+        while let Some(region) = hole {
             if let Some(place) = self.fit(region, shape, 0) {
                 return Some(place);
             }
-            cursor.move_next();
+            hole = self.next_hole(region, reservation, pages);
         }
         None
     }
 
-    /// The lowest place between the addresses `from` and `to`.
-    ///
-    /// O(log n) where few regions lie between, or where holes that are large enough have few
-    /// sizes: the search goes through both by turns, and ends with the first that ends. (Holes of
-    /// k sizes cover k² / 2 pages at the least.)
+    /// The lowest place between the addresses `from` and `to`. O(log n), times as many holes as are
+    /// large enough but for an alignment.
     pub fn place_within(&self, shape: Shape, from: usize, to: usize) -> Option<Place<'p>> {
+        let Shape { pages, reservation, .. } = shape;
         let start = VirtAddr::default().checked_add(from)?;
-        let between = |place: Place<'p>| {
-            (place.start.bits() + (shape.pages << self.page_bits) <= to).then_some(place)
+        // A reservation's first hole is behind its start edge.
+        let first = self.tree.last_up_to(last_at(start).max(reservation))?;
+        let mut hole = match first.reservation.get() == reservation && first.hole.get() >= pages {
+            true => Some(first),
+            false => self.next_hole(first, reservation, pages),
         };
-        let mut walk = self.by_start.upper_bound(Bound::Included(&last_at(start)));
-        let mut by_size = BySize::new(shape, last_at(start));
-        for step in 1.. {
-            let Some(region) = walk.clone_pointer() else { break };
-            if self.end(region) >= to {
-                break;
+        while let Some(region) = hole.filter(|region| self.end(region) < to) {
+            if let Some(place) = self.fit(region, shape, from) {
+                let end = place.start.bits() + (pages << self.page_bits);
+                return (end <= to).then_some(place);
             }
-            if region.reservation.get() == shape.reservation {
-                if let Some(place) = self.fit(region, shape, from) {
-                    return between(place);
-                }
-            }
-            if step % STEPS == 0 && by_size.step(self, from, to).is_break() {
-                return by_size.lowest.and_then(between);
-            }
-            walk.move_next();
+            hole = self.next_hole(region, reservation, pages);
         }
         None
     }
@@ -131,8 +175,7 @@ impl<'p> Regions<'p> {
         pages: usize,
         reservation: StartKey,
     ) -> Result<Place<'p>, NoPlace> {
-        let cursor = self.by_start.upper_bound(Bound::Included(&last_at(start)));
-        let behind = cursor.clone_pointer().ok_or(NoPlace::NoRoom)?;
+        let behind = self.tree.last_up_to(last_at(start)).ok_or(NoPlace::NoRoom)?;
         let taken = |address: usize, region: &Region<'_>| NoPlace::Taken {
             address,
             region_start: region.start.get().bits(),
@@ -147,72 +190,10 @@ impl<'p> Regions<'p> {
         if (hole_end.saturating_sub(start.bits())) >> self.page_bits >= pages {
             return Ok(Place { behind, start });
         }
-        Err(match cursor.peek_next().get() {
+        Err(match next(behind) {
             Some(next) if next.is_edge() => NoPlace::Outside { address: hole_end },
             Some(next) => taken(hole_end, next),
             None => NoPlace::NoRoom,
         })
-    }
-}
-
-/// Regions that [`Regions::place_within`] goes past before it looks at one more size of holes.
-/// Tests have small maps, in which both ways must be gone.
-const STEPS: usize = if cfg!(any(test, feature = "state-tests")) { 2 } else { 16 };
-
-/// The search for the lowest place above a node, one size of holes after the other: the index has
-/// those of one size in the order of their addresses.
-struct BySize<'p> {
-    shape: Shape,
-    /// Holes are looked for whose nodes have greater keys.
-    above: StartKey,
-    /// The next hole to look at has this size or a larger one,
-    pages: usize,
-    /// and if it has this size, a greater key.
-    past: StartKey,
-    /// The lowest place so far.
-    lowest: Option<Place<'p>>,
-}
-
-impl<'p> BySize<'p> {
-    fn new(shape: Shape, above: StartKey) -> Self {
-        BySize { shape, above, pages: shape.pages, past: above, lowest: None }
-    }
-
-    /// Looks at one hole. Breaks when `lowest` is the lowest of all. O(log n).
-    fn step(&mut self, regions: &Regions<'p>, from: usize, to: usize) -> ControlFlow<()> {
-        let past = (self.shape.reservation, self.pages, self.past);
-        let hole = regions.holes.lower_bound(Bound::Excluded(&past)).clone_pointer();
-        let hole = hole.filter(|hole| hole.reservation.get() == self.shape.reservation);
-        let Some(hole) = hole else { return ControlFlow::Break(()) };
-        if hole.hole.get() != self.pages {
-            // The first of a larger size: those below are passed over with the next step.
-            (self.pages, self.past) = (hole.hole.get(), self.above);
-            return ControlFlow::Continue(());
-        }
-        let begin = regions.end(hole);
-        let limit = self.lowest.map_or(to, |lowest| lowest.start.bits());
-        match regions.fit(hole, self.shape, from).filter(|_| begin < limit) {
-            Some(place) => {
-                if place.start.bits() < limit {
-                    self.lowest = Some(place);
-                }
-                self.next_size()
-            }
-            None if begin < limit => {
-                self.past = hole.key();
-                ControlFlow::Continue(())
-            }
-            None => self.next_size(),
-        }
-    }
-
-    fn next_size(&mut self) -> ControlFlow<()> {
-        match self.pages.checked_add(1) {
-            Some(pages) => {
-                (self.pages, self.past) = (pages, self.above);
-                ControlFlow::Continue(())
-            }
-            None => ControlFlow::Break(()),
-        }
     }
 }

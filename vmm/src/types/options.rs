@@ -25,7 +25,8 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Wherever there is room: the best fit.
+    /// Wherever there is room: the lowest place, guards included. Where an alignment is asked for it is
+    /// the lowest in one of sixteen holes that may be large enough, or else in one that is.
     pub fn anywhere() -> Placement {
         Placement::default()
     }
@@ -35,8 +36,7 @@ impl Placement {
         Placement::default().moved_to(address)
     }
 
-    /// The lowest place, guards included, between two addresses, in bytes. This is the one
-    /// placement that looks at the regions between them one by one.
+    /// The lowest place, guards included, between two addresses, in bytes.
     pub fn within(addresses: Range<usize>) -> Placement {
         Placement::default().moved_within(addresses)
     }

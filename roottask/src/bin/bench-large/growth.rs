@@ -171,8 +171,7 @@ fn regions(vmm: &mut Manager) -> Result {
 }
 
 /// Addresses looked for in vain, where they are hard to find: many regions lie between, with holes
-/// too small; and many sizes of holes that are large enough lie elsewhere. It is known that this
-/// grows faster, as far as holes have many sizes; `vmm/src/state/region_places.rs` says how far.
+/// too small; and many sizes of holes that are large enough lie elsewhere.
 fn in_vain(vmm: &mut Manager) -> Result {
     /// Holes of so many sizes have 500 MiB.
     const MAX_SIZES: usize = 500;

@@ -9,7 +9,8 @@ use crate::support::{Fixture, PAGE, Target, on_each};
 
 on_each!(
     a_region_goes_where_it_is_told,
-    anywhere_is_the_smallest_hole_that_fits,
+    anywhere_is_the_lowest_place,
+    a_hole_is_found_among_many_regions,
     a_hole_that_fits_is_found_behind_many_that_do_not,
     within_is_the_lowest_place,
     what_is_aligned_is_the_first_page_after_the_guard,
@@ -116,17 +117,55 @@ fn a_hole_that_fits_is_found_behind_many_that_do_not(target: Target) {
     }
 }
 
-/// A1, I1.
-fn anywhere_is_the_smallest_hole_that_fits(target: Target) {
+/// A280, I1: in a reservation, whatever lies in others inside of it, and outside of all.
+fn anywhere_is_the_lowest_place(target: Target) {
     let mut host = Fixture::small(target);
     let own = host.own();
-    // Holes of 9, 5 and 3 pages.
-    for page in [0, 10, 16, 20] {
-        host.vmm.reserve(own, &RegionOptions::new(1).at(FREE + page * PAGE)).expect("room");
+    let all = host.vmm.create_reservation(own, &RegionOptions::new(64).at(FREE)).expect("room");
+    let inner = RegionOptions::new(10).at(FREE + 2 * PAGE).inside(all);
+    let inner = host.vmm.create_reservation(own, &inner).expect("room");
+    // Holes of 2, 3, 9, 5 and 23 pages, and one of 10 that belongs to the inner reservation.
+    for page in [15, 25, 31, 40] {
+        let region = RegionOptions::new(if page == 31 { 9 } else { 1 }).at(FREE + page * PAGE);
+        host.vmm.reserve(own, &region.inside(all)).expect("room");
     }
-    for (pages, hole) in [(4, 11), (3, 17), (8, 1)] {
-        let region = host.vmm.reserve(own, &RegionOptions::new(pages)).expect("room");
-        assert_eq!(region.start().bits(), FREE + hole * PAGE, "{pages} pages");
+    for (pages, page) in [(3, 12), (4, 16), (5, 20), (6, 41), (5, 26), (1, 0), (2, 47), (1, 1)] {
+        let options = RegionOptions::new(pages).inside(all);
+        let region = host.vmm.reserve(own, &options).expect("room");
+        assert_eq!(region.start().bits(), FREE + page * PAGE, "{pages} pages");
+    }
+    let region = host.vmm.reserve(own, &RegionOptions::new(4).inside(inner)).expect("room");
+    assert_eq!(region.start().bits(), FREE + 2 * PAGE);
+    // What was given back is taken again, though regions were cut off another hole meanwhile.
+    let outside = RegionOptions::new(3);
+    let regions = [(); 4].map(|()| host.vmm.reserve(own, &outside).expect("room"));
+    let starts = regions.map(|region| region.start().bits());
+    assert_eq!(starts.map(|start| start - starts[0]), [0, 3, 6, 9].map(|page| page * PAGE));
+    host.vmm.release(regions[1]).expect("a region");
+    for expected in [starts[1], starts[3] + 3 * PAGE] {
+        let region = host.vmm.reserve(own, &outside).expect("room");
+        assert_eq!(region.start().bits(), expected);
+    }
+    host.check();
+}
+
+/// A280, I49: two thousand regions, with holes between that go and come again.
+fn a_hole_is_found_among_many_regions(target: Target) {
+    const COUNT: usize = 2000;
+    let mut host = Fixture::roomy(target);
+    let own = host.own();
+    let regions = [(); COUNT].map(|()| host.vmm.reserve(own, &RegionOptions::new(2)));
+    let regions = regions.map(|region| region.expect("room"));
+    assert!(regions.windows(2).all(|pair| pair[0].start() < pair[1].start()));
+    // Each third is released, in no order, and the places are taken again from the lowest on.
+    let third = COUNT.div_ceil(3);
+    for region in (0..third).map(|nth| nth * 251 % third * 3) {
+        host.vmm.release(regions[region]).expect("a region");
+    }
+    host.check();
+    for region in (0..COUNT).step_by(3) {
+        let again = host.vmm.reserve(own, &RegionOptions::new(2)).expect("room");
+        assert_eq!(again.start(), regions[region].start());
     }
     host.check();
 }

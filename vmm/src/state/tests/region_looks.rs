@@ -88,10 +88,15 @@ impl<'p> History<'p> {
         assert!(keys.is_sorted_by(|one, next| one < next), "no key is another node's");
         let holes = self.model.holes();
         assert_eq!(regions.holes_listed(), holes.len());
+        assert!(regions.is_sound());
         let largest =
             holes.iter().filter(|hole| hole.reservation == 0).map(|hole| hole.pages).max();
         assert_eq!(regions.largest_hole(), largest.unwrap_or(0));
+        assert_eq!(regions.largest_hole_in(0), largest.unwrap_or(0));
         for area in self.model.areas.iter().filter(|area| area.is_reservation) {
+            let inside = holes.iter().filter(|hole| hole.reservation == area.key);
+            let largest = inside.map(|hole| hole.pages).max().unwrap_or(0);
+            assert_eq!(regions.largest_hole_in(area.key), largest);
             let used = self.model.areas.iter().any(|inner| inner.parent == area.key);
             let end = regions.end_of_empty(self.nodes[&area.serial][0]);
             assert_eq!(end.is_none(), used);

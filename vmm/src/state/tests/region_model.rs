@@ -176,24 +176,24 @@ impl Model {
     pub fn check_anywhere(&self, shape: &Shape, answer: Option<usize>) {
         let large =
             |hole: &Hole| hole.reservation == shape.reservation && hole.pages >= shape.pages;
-        let mut holes: Vec<Hole> = self.holes().into_iter().filter(large).collect();
-        holes.sort_by_key(|hole| hole.pages);
-        let best = holes.iter().find(|hole| hole.fit(shape, 0).is_some()).map(|hole| hole.pages);
+        let holes: Vec<Hole> = self.holes().into_iter().filter(large).collect();
+        let lowest = holes.iter().find_map(|hole| hole.fit(shape, 0));
         let slack = (1usize << (shape.align_bits - 12)) - 1;
         let certain = |hole: &&Hole| hole.pages >= shape.pages.saturating_add(slack);
-        let certain = holes.iter().find(certain).map(|hole| hole.pages);
+        let certain = holes.iter().find(certain).map(|hole| hole.fit(shape, 0));
         let Some(start) = answer else {
             assert_eq!(certain, None, "a hole that must fit is found");
-            assert_eq!(best, None, "a hole in which it fits is found");
+            assert_eq!(lowest, None, "a hole in which it fits is found");
             return;
         };
-        let hole = holes.iter().find(|hole| hole.fit(shape, 0) == Some(start));
-        let hole = hole.expect("the place is the lowest one of a hole");
-        if holes.len() <= 16 || certain.is_none() {
-            assert_eq!(Some(hole.pages), best, "the smallest hole in which it fits");
-        } else {
-            let allowed = [best, certain].contains(&Some(hole.pages));
-            assert!(allowed, "the smallest hole in which it fits, or in which it must fit");
+        let few = holes.iter().take(16).any(|hole| hole.fit(shape, 0) == Some(start));
+        match certain {
+            Some(certain) if !few => {
+                let none = holes.iter().take(16).all(|hole| hole.fit(shape, 0).is_none());
+                assert!(none, "the lowest place of sixteen holes is taken");
+                assert_eq!(Some(start), certain, "the lowest hole in which it must fit");
+            }
+            _ => assert_eq!(Some(start), lowest, "the lowest place"),
         }
     }
 

@@ -23,23 +23,23 @@ fn refusal(
 }
 
 #[test]
-fn the_smallest_hole_that_fits_is_taken() {
+fn the_lowest_hole_that_is_large_enough_is_taken() {
     for geometry in GEOMETRIES {
         let nodes = nodes();
         let mut history = History::begin(&nodes, geometry, 1);
-        // Holes of 3, 1, 2 and many pages.
-        for start in [4, 6, 9] {
+        // Holes of 1, 3, 2, 5 and many pages.
+        for start in [2, 6, 9, 15] {
             history.put(start, 1, 0, false);
         }
         let anywhere = |pages| history.anywhere(shape(pages, 0, 12, 0));
         assert_eq!(
-            [1, 2, 3, 4].map(anywhere),
-            [Some(5), Some(7), Some(1), Some(10)],
-            "one each of the size, and what none has goes to the rest"
+            [1, 2, 3, 4, 5, 6].map(anywhere),
+            [Some(1), Some(3), Some(3), Some(10), Some(10), Some(16)],
+            "none before it has as many pages"
         );
         let end = geometry.user_end / PAGE;
-        assert_eq!(anywhere(end - 10), Some(10));
-        assert_eq!(anywhere(end - 9), None);
+        assert_eq!(anywhere(end - 16), Some(16));
+        assert_eq!(anywhere(end - 15), None);
     }
 }
 
@@ -125,7 +125,7 @@ fn more_holes_than_are_tried_hide_none_that_must_fit() {
 }
 
 #[test]
-fn the_lowest_place_is_found_by_size_before_all_regions_were_passed() {
+fn the_lowest_place_between_two_addresses_is_found() {
     let nodes = nodes();
     let mut history = History::begin(&nodes, &GEOMETRIES[0], 1);
     // One region without holes up to page 4; pages 5 and 6 are a hole; 20 regions without holes;
