@@ -75,11 +75,26 @@ impl<'p> Allocator<'p> {
         Some(Zeroed::new(Frames { first: chunk.slot_of(index), count: 1, size_bits }))
     }
 
+    /// Allocates one frame of the smallest size that is dirty, where it is known that there is no
+    /// clean one and none would be made: as [`Allocator::alloc_frames`] does, but without a node or a
+    /// kernel call. The frame that was freed last comes first.
+    #[inline(always)]
+    pub fn alloc_dirty_at_hand(&mut self, mobility: Mobility) -> Option<Dirty> {
+        self.no_clean?;
+        let size_bits = self.sizes.frame_bits[0];
+        let kind = Room::new(true, Blueprint::Frame { size_bits }).with_mobility(mobility);
+        self.alloc_dirty_again(kind).map(Dirty::new)
+    }
+
     /// Allocates a dirty frame where it is known that a search would come to one.
     fn alloc_dirty_again(&mut self, kind: Room) -> Option<Frames> {
         if !self.no_clean.is_some_and(|known| known.kind == kind && self.is_so(&known)) {
             self.no_clean = None;
             return None;
+        }
+        if let Some(first) = self.chunks.alloc_freed(kind) {
+            self.live.add(&self.sizes, kind.blueprint(), 1);
+            return Some(Frames { first, count: 1, size_bits: kind.size() });
         }
         let chunk = self.chunk_with_dirty(kind)?;
         let mobility = kind.mobility().unwrap_or(Mobility::Fixed);

@@ -147,7 +147,12 @@ impl Allocator<'_> {
         hold("live objects of all types are counted", live, live == sum)?;
         let (in_tree, expected) = self.chunks.room_counts();
         hold("the tree of room holds the chunks with room", in_tree, in_tree == expected)?;
-        hold("nothing is clean where that is known", 0, self.knows_what_is_clean())
+        hold("nothing is clean where that is known", 0, self.knows_what_is_clean())?;
+        hold(
+            "what was freed last is alone where that is known",
+            0,
+            self.chunks.knows_what_was_freed(),
+        )
     }
 
     fn validate_slots(&self) -> Result<(), Violation> {

@@ -66,6 +66,15 @@ const RECENT: usize = 32;
 /// few places are of two chunks.
 const RECENT_SLOTS: usize = 32;
 
+/// An object that was freed.
+#[derive(Clone, Copy)]
+struct Freed<'p> {
+    chunk: &'p Chunk<'p>,
+    index: usize,
+    /// If it is dirty now, no other object of its chunk is ready.
+    alone: bool,
+}
+
 /// All chunks.
 pub struct Chunks<'p> {
     /// Spare nodes.
@@ -90,6 +99,9 @@ pub struct Chunks<'p> {
     /// as one with dirty objects, and is passed over there: what is freed next is often one of its
     /// own, and then it need not have left.
     exhausted: Option<&'p Chunk<'p>>,
+    /// The object that was freed last, if it was of a chunk in use and is dirty. It may be none any
+    /// more, or of another chunk whose node that is.
+    freed: Option<Freed<'p>>,
     /// Changes whenever a chunk comes to have zeroed objects to allocate.
     zeroed_supplies: u32,
     /// Goes up whenever objects may have become ready in chunks that are in use, and whenever what
@@ -110,6 +122,7 @@ impl<'p> Chunks<'p> {
             last: Cell::new(None),
             recent: [const { Cell::new(None) }; RECENT],
             exhausted: None,
+            freed: None,
             zeroed_supplies: 0,
             supplies: 0,
             told: 0,
@@ -201,6 +214,25 @@ impl<'p> Chunks<'p> {
         }
     }
 
+    /// Allocates the object that was freed last, if it is of a chunk in use with this kind of room, all
+    /// whose ready objects are dirty; its slot.
+    #[inline]
+    pub fn alloc_freed(&mut self, kind: Room) -> Option<CPtr> {
+        let Freed { chunk, index, alone } = self.freed.take()?;
+        let dirty = ObjectState::Ready { clean: false };
+        if chunk.room.get() != kind.with_class(Some(Class::Dirty)) || chunk.state(index) != dirty {
+            return None;
+        }
+        if alone {
+            chunk.objects.set(index, 1, ObjectState::Live);
+            chunk.live.set(chunk.live.get() + 1);
+            self.keep_exhausted(chunk);
+        } else {
+            self.alloc(chunk, index, 1, kind.mobility().unwrap_or(Mobility::Fixed));
+        }
+        Some(chunk.slot_of(index))
+    }
+
     /// Leaves a chunk in the tree of room that has no dirty object any more; the one before it
     /// goes.
     fn keep_exhausted(&mut self, chunk: &'p Chunk<'p>) {
@@ -229,6 +261,7 @@ impl<'p> Chunks<'p> {
     #[inline]
     pub fn free(&mut self, chunk: &'p Chunk<'p>, first: usize, count: usize, state: ObjectState) {
         self.supplies = self.supplies.wrapping_add(1);
+        self.freed = None;
         chunk.objects.set(first, count, state);
         chunk.live.set(chunk.live.get() - count as u16);
         // Dirty objects more leave a chunk in its class that has room and is still in use.
@@ -254,9 +287,11 @@ impl<'p> Chunks<'p> {
         chunk.live.set(chunk.live.get() - 1);
         self.supplies = self.supplies.wrapping_add(1);
         self.last.set(Some(chunk));
-        if self.is_exhausted(chunk) {
+        let alone = self.is_exhausted(chunk);
+        if alone {
             self.exhausted = None;
         }
+        self.freed = Some(Freed { chunk, index, alone });
         true
     }
 
@@ -387,6 +422,14 @@ impl<'p> Chunks<'p> {
             cursor.move_next();
         }
         cursor.clone_pointer()
+    }
+
+    /// Whether the object that was freed last is alone in its chunk where it is known to be.
+    pub fn knows_what_was_freed(&self) -> bool {
+        self.freed.is_none_or(|Freed { chunk, index, alone }| {
+            let dirty = ObjectState::Ready { clean: false };
+            !alone || chunk.state(index) != dirty || chunk.ready() == 1
+        })
     }
 
     /// How many chunks the tree of room holds, without the one that is exhausted, and how many

@@ -94,6 +94,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// The same where there is nothing to do; `None` where there is.
+    #[inline(always)]
+    pub(crate) fn refilled_to_take(&self) -> Option<Reserve> {
+        let full = !self.alloc.wants_held_tables() && self.below_reserve().is_none();
+        full.then(Reserve::full)
+    }
+
     #[cold]
     fn refill_and_hold(&mut self) -> Result<Reserve> {
         for level in self.levels_to_hold() {

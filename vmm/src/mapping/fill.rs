@@ -2,11 +2,11 @@
 //! Filling: mapping a page in a block of which others were mapped one by one.
 //!
 //! What must be found out for such a page is kept with its block (see `state/open_blocks.rs`). So a
-//! page that is filled in costs the kernel call, a clean frame that is at hand, and a note in a
-//! window, in whatever order pages come.
+//! page that is filled in costs the kernel call, a frame that is at hand, and a note in a window, in
+//! whatever order pages come.
 
 use page_tables::VirtAddr;
-use untyped_alloc::{CPtr, CachePolicy, Kernel, Memory, Refused, Rights};
+use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Refused, Rights};
 
 use super::commit::Single;
 use crate::manager::vmm::Vmm;
@@ -14,6 +14,7 @@ use crate::state::extent::Extent;
 use crate::state::open_blocks::{Links, OpenBlock};
 use crate::state::site::Site;
 use crate::state::space::Space;
+use crate::types::error::Error;
 use crate::types::ids::SpaceId;
 use crate::types::quota::Resource;
 
@@ -36,8 +37,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.append()
     }
 
-    /// Maps the page at `start` (bytes) in an open block, if nothing is mapped there and a clean
-    /// frame is at hand.
+    /// Maps the page at `start` (bytes) in an open block, if nothing is mapped there and a frame is at
+    /// hand: a clean one, or one that was used, where it is known that no other is to be had.
     #[inline(always)]
     pub(crate) fn fill(
         &mut self,
@@ -60,7 +61,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if self.quarantined != 0 || limited {
             return None;
         }
-        let frame = self.alloc.alloc_zeroed_at_hand(block.mobility.get())?.frames();
+        let frame = match self.alloc.alloc_zeroed_at_hand(block.mobility.get()) {
+            Some(clean) => clean.frames(),
+            None => match self.zeroed_again(block)? {
+                Ok(frame) => frame,
+                Err(refusal) => return Some(Err(refusal)),
+            },
+        };
         let rights = block.rights.get();
         let cache = CachePolicy::WriteBack;
         if let Err(refusal) = self.map_frame(space, (frame.first, start), rights) {
@@ -72,6 +79,28 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.mapped_pages.set(space.mapped_pages.get() + 1);
         space.extents_mut().fill(node, address, &Extent::fresh(address, frame, rights, cache));
         Some(Ok(()))
+    }
+
+    /// A frame for a page of an open block where it is known that none is clean: one that was used,
+    /// zeroed. `None` if none is at hand, or the block is open no more: nothing was done then, but
+    /// that a frame may be clean.
+    #[inline(never)]
+    fn zeroed_again(&mut self, block: &'p OpenBlock<'p>) -> Option<Result<Frames, Refused>> {
+        let reserve = &mut self.refilled_to_take()?;
+        let dirty = self.alloc.alloc_dirty_at_hand(block.mobility.get())?;
+        let frame = match self.zero_frames(reserve, dirty) {
+            Ok(clean) => clean.frames(),
+            Err(Error::Kernel { invocation, error, .. }) => {
+                return Some(Err(Refused { invocation, error }));
+            }
+            Err(_) => return None,
+        };
+        if block.links().is_none() {
+            // Making the temporary slot's page table took what the block was known by.
+            let _ = self.alloc.free_unused_frames(frame);
+            return None;
+        }
+        Some(Ok(frame))
     }
 
     /// By itself, so that the same call is part of the code that appends, which is the commonest.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Unmapping, and giving the memory back.
 
-use page_tables::{Pages, VirtAddr};
+use page_tables::{PageRange, Pages};
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -10,6 +10,7 @@ use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
 use crate::types::ids::SpaceId;
+use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Unmaps pages of one region, all of them mapped, and gives their memory back. The
@@ -46,7 +47,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (region, range) = self.caller_range(space, pages)?;
         self.check_unpinned(space, region)?;
         if let Some(extent) = self.small_page_at(space, range) {
-            return self.unmap_one(space, region, extent, range.start());
+            return self.unmap_one(space, region, extent, range);
         }
         self.check_mapped(space, range)?;
         let unmapped = self.cut_large(space, range).and_then(|()| {
@@ -57,15 +58,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.finish_cut(space, range, unmapped)
     }
 
-    /// Unmaps a small page, at `page` in an extent: what [`Vmm::unmap`] does, without looking for
+    /// Unmaps a small page of an extent: what [`Vmm::unmap`] does, without looking for
     /// more pages or for large ones.
     fn unmap_one(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
         extent: Extent,
-        page: VirtAddr,
+        range: PageRange,
     ) -> Result {
+        let page = range.start();
         let (mut extent, index) = (extent, extent.index_of(page));
         // At an end, an extent just becomes shorter.
         let at_end = extent.frames.count != 1 && (index == 0 || index + 1 == extent.frames.count);
@@ -75,6 +77,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         let reserve = &mut self.refill_to_free();
+        let single = extent.frames.count == 1 && extent.source == Source::Owned;
+        if single && space.extents().window_at(page).is_none() {
+            return self.unmap_only(reserve, space, range);
+        }
         let unmapped = self.unmap_part(reserve, space, extent, extent.index_of(page), 1);
         unmapped.map_err(|(error, pages)| error.after(pages))?;
         self.prune_tables(space);
