@@ -20,6 +20,7 @@ on_both!(
     a_page_that_was_told_of_is_recalled,
     what_may_not_be_asked_for_is_refused,
     what_is_pinned_stays,
+    what_was_used_is_clear_where_it_is_filled_in,
 );
 
 fn page(page: usize) -> Pages {
@@ -195,5 +196,52 @@ fn what_is_pinned_stays(target: Target) {
     assert_eq!(host.vmm.unmap(own, Pages::at(middle)), Err(pinned));
     host.vmm.unpin_thread_memory(memory);
     host.vmm.unmap(own, Pages::at(middle)).expect("mapped");
+    host.check();
+}
+
+/// A281, I50: in a window, by turns, where there is no other memory.
+fn what_was_used_is_clear_where_it_is_filled_in(target: Target) {
+    let mut host = ready(target);
+    let own = host.own();
+    host.vmm.reserve(own, &RegionOptions::new(16).at(FREE)).expect("addresses");
+    for index in [1, 5, 9, 12] {
+        host.vmm.populate(own, page(index)).expect("memory");
+    }
+    let mut ballast = Vec::new();
+    for pages in (0..11).rev().map(|bits| 1 << bits) {
+        while let Ok(region) = host.vmm.map(own, &RegionOptions::new(pages)) {
+            ballast.push(region);
+        }
+    }
+    let turn = |host: &mut Fixture<'_>, index: usize| {
+        host.write(own, FREE + index * PAGE, 7);
+        host.vmm.unmap(own, page(index)).expect("mapped");
+        let calls = host.vmm.stats().calls.total();
+        host.vmm.populate(own, page(index)).expect("the memory of the page that is gone");
+        assert_eq!(host.read(own, FREE + index * PAGE), 0);
+        host.check();
+        host.vmm.stats().calls.total() - calls
+    };
+    for index in [5, 9, 5, 12, 1, 5] {
+        assert_eq!(turn(&mut host, index), 3, "mapped to be zeroed, unmapped, and mapped");
+    }
+    // Two are gone, and come back one by one; the second is the one that was freed first.
+    host.vmm.unmap(own, page(5)).expect("mapped");
+    host.vmm.unmap(own, page(9)).expect("mapped");
+    host.vmm.populate(own, page(9)).expect("memory");
+    host.check();
+    host.vmm.populate(own, page(5)).expect("memory");
+    host.check();
+    // What the kernel refuses of it leaves nothing, and can be asked for again.
+    for (kind, nth) in [(CallKind::PageMap, 1), (CallKind::PageUnmap, 1), (CallKind::PageMap, 2)] {
+        host.vmm.unmap(own, page(5)).expect("mapped");
+        host.kernel().fail_nth_of(kind, nth, KernelError::IllegalOperation);
+        let refused = host.vmm.populate(own, page(5));
+        assert!(matches!(refused, Err(Error::Kernel { .. })), "{kind:?} {nth}: {refused:?}");
+        host.check();
+        host.vmm.populate(own, page(5)).expect("it refuses no more");
+        assert_eq!(turn(&mut host, 5), 3);
+    }
+    ballast.into_iter().for_each(|region| host.vmm.release(region).expect("a region"));
     host.check();
 }
