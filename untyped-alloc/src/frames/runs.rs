@@ -76,8 +76,8 @@ impl<'p> Allocator<'p> {
     }
 
     /// Allocates one frame of the smallest size that is dirty, where it is known that there is no
-    /// clean one and none would be made: as [`Allocator::alloc_frames`] does, but without a node or a
-    /// kernel call. The frame that was freed last comes first.
+    /// clean one and none would be made: as [`Allocator::alloc_frames`] does, but without a node or
+    /// a kernel call. The frame that was freed last comes first.
     #[inline(always)]
     pub fn alloc_dirty_at_hand(&mut self, mobility: Mobility) -> Option<Dirty> {
         self.no_clean?;

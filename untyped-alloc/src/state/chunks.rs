@@ -214,8 +214,8 @@ impl<'p> Chunks<'p> {
         }
     }
 
-    /// Allocates the object that was freed last, if it is of a chunk in use with this kind of room, all
-    /// whose ready objects are dirty; its slot.
+    /// Allocates the object that was freed last, if it is of a chunk in use with this kind of room,
+    /// all whose ready objects are dirty; its slot.
     #[inline]
     pub fn alloc_freed(&mut self, kind: Room) -> Option<CPtr> {
         let Freed { chunk, index, alone } = self.freed.take()?;

@@ -2,8 +2,8 @@
 //! Filling: mapping a page in a block of which others were mapped one by one.
 //!
 //! What must be found out for such a page is kept with its block (see `state/open_blocks.rs`). So a
-//! page that is filled in costs the kernel call, a frame that is at hand, and a note in a window, in
-//! whatever order pages come.
+//! page that is filled in costs the kernel call, a frame that is at hand, and a note in a window,
+//! in whatever order pages come.
 
 use page_tables::VirtAddr;
 use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Refused, Rights};
@@ -37,8 +37,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.append()
     }
 
-    /// Maps the page at `start` (bytes) in an open block, if nothing is mapped there and a frame is at
-    /// hand: a clean one, or one that was used, where it is known that no other is to be had.
+    /// Maps the page at `start` (bytes) in an open block, if nothing is mapped there and a frame is
+    /// at hand: a clean one, or one that was used, where it is known that no other is to be had.
     #[inline(always)]
     pub(crate) fn fill(
         &mut self,

@@ -92,8 +92,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// As [`Vmm::unmap_range`], for one page, which is likely to be an extent of its own. A frame of the
-    /// space's own is found and taken out with one search then.
+    /// As [`Vmm::unmap_range`], for one page, which is likely to be an extent of its own. A frame
+    /// of the space's own is found and taken out with one search then.
     pub(crate) fn unmap_only(
         &mut self,
         reserve: &mut Reserve,

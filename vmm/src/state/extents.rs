@@ -355,8 +355,8 @@ impl<'p> Extents<'p> {
         self.by_start.find_mut(&node.start()).remove().map(Unlinked::new)
     }
 
-    /// The extent of one frame of 2^`size_bits` bytes, of the space's own, that is mapped at a page;
-    /// `Err` if there is none: whether something else is there.
+    /// The extent of one frame of 2^`size_bits` bytes, of the space's own, that is mapped at a
+    /// page; `Err` if there is none: whether something else is there.
     #[inline(always)]
     pub fn single_at(&mut self, page: VirtAddr, size_bits: u8) -> Result<Single<'_, 'p>, bool> {
         let cursor = self.by_start.upper_bound_mut(Bound::Included(&page));
@@ -371,8 +371,8 @@ impl<'p> Extents<'p> {
     }
 
     /// Joins the extent at `start` with the one before it if they are really one, in no window, and
-    /// if `one_batch` says that the frames of both came together; returns the node that has left the
-    /// tree then, and where the extent begins that has become longer.
+    /// if `one_batch` says that the frames of both came together; returns the node that has left
+    /// the tree then, and where the extent begins that has become longer.
     pub fn join_before(
         &mut self,
         start: VirtAddr,

@@ -8,9 +8,9 @@
 //! ```
 //!
 //! The regions of a space lie in one flat map ordered by address. Each carries the size of the hole
-//! behind it, and knows the largest hole of those below it in the tree (see `region_tree.rs`), so the
-//! lowest one that is large enough is found in O(log n). The page of the null pointer is a region
-//! from the start; so every hole lies behind some region.
+//! behind it, and knows the largest hole of those below it in the tree (see `region_tree.rs`), so
+//! the lowest one that is large enough is found in O(log n). The page of the null pointer is a
+//! region from the start; so every hole lies behind some region.
 //!
 //! A *reservation* is a range in which others place regions. It appears in the map as two edges
 //! without pages, one at either end. A hole belongs to the reservation it lies in (or to none, 0):
@@ -172,7 +172,8 @@ pub(super) fn last_at(address: VirtAddr) -> StartKey {
     key_at(address, ReservationEdge::Region, 0)
 }
 
-/// In how many reservations the one whose start edge has this key lies, itself included; 0 for none.
+/// In how many reservations the one whose start edge has this key lies, itself included; 0 for
+/// none.
 #[inline(always)]
 pub(super) fn depth_of(reservation: StartKey) -> u16 {
     match reservation {

@@ -31,8 +31,8 @@ pub(crate) enum NoPlace {
     Outside { address: usize },
 }
 
-/// Holes that are large enough but for an alignment, and looked at before one is looked for in which a
-/// shape must fit.
+/// Holes that are large enough but for an alignment, and looked at before one is looked for in
+/// which a shape must fit.
 const TRIES: usize = 16;
 
 impl<'p> Regions<'p> {
@@ -81,8 +81,9 @@ impl<'p> Regions<'p> {
         }
     }
 
-    /// The first node, by address, of one that the tree knows the hole of, and of the two whose holes
-    /// it does not know, if they have at least so many pages and their keys are not below `least`.
+    /// The first node, by address, of one that the tree knows the hole of, and of the two whose
+    /// holes it does not know, if they have at least so many pages and their keys are not below
+    /// `least`.
     #[inline(always)]
     fn or_apart(
         &self,

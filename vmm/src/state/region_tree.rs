@@ -7,8 +7,8 @@
 //!
 //! The hole behind a node has a *rank*: how many pages it has and, above that, how few reservations
 //! it lies in. So in the midst of a reservation's nodes all holes that are not its own are of lower
-//! rank, as they lie in others inside, and the first node of a rank at least, behind a node, is found
-//! in O(log n), whatever lies between:
+//! rank, as they lie in others inside, and the first node of a rank at least, behind a node, is
+//! found in O(log n), whatever lies between:
 //!
 //! ```text
 //!   ──┤ 9 ├[ 2 ├─ region ─┤ 5 ├[ 7 ]┤ 1 ]┤ 30 ├──      holes, in pages

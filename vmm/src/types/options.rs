@@ -25,8 +25,8 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Wherever there is room: the lowest place, guards included. Where an alignment is asked for it is
-    /// the lowest in one of sixteen holes that may be large enough, or else in one that is.
+    /// Wherever there is room: the lowest place, guards included. Where an alignment is asked for
+    /// it is the lowest in one of sixteen holes that may be large enough, or else in one that is.
     pub fn anywhere() -> Placement {
         Placement::default()
     }
