@@ -209,7 +209,8 @@ impl<'p> Regions<'p> {
             self.cut_node = before.filter(|_| !is_end).filter(outside);
         }
         self.tree.remove(node);
-        self.last.set(None);
+        // What is given back is often asked for again: behind this one.
+        self.last.set(before.filter(|before| !before.is_edge()));
         self.count -= 1;
         before
     }

@@ -351,6 +351,7 @@ impl<'p> RegionTree<'p> {
         while let Some(node) = next {
             let (before, behind) = (height(below(node, BEFORE)), height(below(node, BEHIND)));
             if before.abs_diff(behind) > 1 {
+                node.links.greatest.set(known_rank(node));
                 next = self.balance(node, behind > before).links.parent.get();
                 continue;
             }
@@ -363,7 +364,8 @@ impl<'p> RegionTree<'p> {
         mend_ranks(next);
     }
 
-    /// Balances a node that is higher by two on one side; what is in its place then.
+    /// Balances a node that is higher by two on one side, and knows of the ranks below it; what is
+    /// in its place then.
     fn balance(&mut self, node: &'p Region<'p>, high: bool) -> &'p Region<'p> {
         let Some(child) = below(node, high) else { return node };
         if height(below(child, !high)) > height(below(child, high)) {
@@ -379,8 +381,10 @@ impl<'p> RegionTree<'p> {
         self.replace(node.links.parent.get(), node, Some(top));
         set_below(node, side, between);
         set_below(top, !side, Some(node));
+        // All is below it that was below the other.
+        top.links.greatest.set(node.links.greatest.get());
         update(node);
-        update(top);
+        top.links.height.set(known_height(top));
         top
     }
 
