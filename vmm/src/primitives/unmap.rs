@@ -111,7 +111,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         };
         let frames = Frames { first: single.frame, count: 1, size_bits };
-        self.kernel.page_unmap(frames.first)?;
+        self.page_unmap(space, frames.first)?;
         let unlinked = single.take_out(self.geometry.page_bytes());
         drop(extents);
         self.free_unlinked(space, unlinked);
