@@ -40,7 +40,7 @@ use vmm::Result;
 
 static POOL: BootPool = BootPool::new();
 
-#[root_task(stack_size = 256 * 1024)]
+#[root_task(stack_size = 512 * 1024)]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let arguments = Arguments::read()?;
     debug_println!("bench: begin");
