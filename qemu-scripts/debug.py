@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import debug_threads
 from debug_threads import EXECUTE, READ, WRITE, extents_of
-from debug_values import address, bytes_of, is_top, name_of, number, option, plain, tree, variant
+from debug_values import address, bytes_of, is_top, name_of, number, option, plain, region_nodes, tree, variant
 
 MANAGER = "vmm::manager::vmm::Vmm<vmm::sel4::kernel::Sel4>"
 OWN_SPACE = "vmm::sel4::kernel::OWN_SPACE"
@@ -248,8 +248,7 @@ def print_regions(vmm, space):
     pages = number(space["mapped_pages"])
     print(f"space {space_number(space)}: {pages} pages mapped, {tables} page tables")
     extents, end = list(extents_of(space)), 0
-    regions = space["regions"]["value"]["value"]
-    for region in tree(regions["by_start"], "by_start", "vmm::state::region::Region"):
+    for region in region_nodes(space):
         start, spec = number(region["start"]), plain(region["spec"])
         if start > end:
             print(f"  {end:#010x}  … {(start - end) >> PAGE_BITS} pages free")

@@ -6,7 +6,7 @@ import struct
 import gdb
 
 import symbols
-from debug_values import name_of, number, option, plain, tree, variant
+from debug_values import name_of, number, option, plain, region_nodes, tree, variant
 
 PAGE_BITS = 12
 THREAD = "vmm::state::threads::Thread"
@@ -106,8 +106,7 @@ def print_quarantine(vmm):
     """What the kernel would not take back, as `Stats::quarantined` counts it."""
     count = 0
     for space in vmm.spaces():
-        regions = space["regions"]["value"]["value"]
-        for region in tree(regions["by_start"], "by_start", "vmm::state::region::Region"):
+        for region in region_nodes(space):
             spec = plain(region["spec"])
             if variant(region["edge"])[0] == "Region" and variant(spec["kind"])[0] == "Quarantine":
                 print(f'region of space {number(plain(space["id"])["number"])} at {number(region["start"]):#x}: '

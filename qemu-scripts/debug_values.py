@@ -56,6 +56,22 @@ def tree(root, link, node_type):
     yield from walk(address(root["root"]))
 
 
+def region_nodes(space):
+    """The nodes of a space's regions and of the ends of its reservations, by address."""
+    region = gdb.lookup_type("vmm::state::region::Region").pointer()
+
+    def walk(link):
+        at = address(link)
+        if at:
+            node = gdb.Value(at).cast(region).dereference()
+            before, behind = (node["links"]["below"][side]["value"]["value"] for side in range(2))
+            yield from walk(before)
+            yield node
+            yield from walk(behind)
+
+    yield from walk(space["regions"]["value"]["value"]["tree"]["root"])
+
+
 def is_top(root):
     """Whether an Option<NonNull<Link>> is none or a link without a parent."""
     at = address(root)

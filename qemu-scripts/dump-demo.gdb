@@ -31,8 +31,7 @@ vmm backtrace 1
 echo -- quarantine\n
 python
 with root_task():
-    regions = [region for space in Vmm().spaces() for region in
-               tree(space["regions"]["value"]["value"]["by_start"], "by_start", "vmm::state::region::Region")]
+    regions = [region for space in Vmm().spaces() for region in region_nodes(space)]
     kind = next(spec["kind"] for spec in (plain(it["spec"]) for it in regions) if name_of(spec) == "the last")
     was = bytes_of(kind)
     kinds = {it.name.rsplit("::", 1)[-1]: it.enumval for it in gdb.lookup_type("vmm::types::region::Kind").fields()}

@@ -53,8 +53,9 @@ fn all_memory_is_used_and_given_back(context: &mut Context) -> Outcome {
         }
         context.vmm.validate()?;
     }
-    // What is left went into page tables and book-keeping.
-    check!(used > total / 100 * 99);
+    // What is left went into page tables, some of which are held back, and book-keeping: more than a
+    // hundredth of the 8 MiB that are free in a machine of 16.
+    check!(used > total / 1000 * 985);
     check!(context.vmm.stats().free_bytes() < 1 << 20);
     for &(region, last) in &regions {
         check_eq!(word(last), region.start().bits() as Word);
