@@ -186,7 +186,7 @@ fn cow_break(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
 }
 
 /// Pages that are left for book-keeping where no others are.
-const BOOKKEEPING: usize = 10;
+const BOOKKEEPING: usize = 16;
 
 /// The first write to each page of a region that was cloned, where all frames have second mappings
 /// that last. By hand: the page is unmapped, copied there, and the other frame mapped in its place.
