@@ -10,7 +10,7 @@
 //! it was is the best sign there is. So no page has to be copied for it, as it would to make a
 //! large page of small ones that are there ([`crate::Vmm::promote`]).
 
-use page_tables::{PageRange, Pages, VirtAddr};
+use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -30,7 +30,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         address: VirtAddr,
     ) -> bool {
         let Some(bits) = self.geometry.larger_frame(self.geometry.page_bits) else { return false };
-        let within = |start: usize| self.large_place(region, start, bits);
+        let Some(usable) = self.usable(region) else { return false };
+        let within = |start: usize| self.large_place_in(usable, start, bits);
         let start = address.align_down(bits).bits();
         let Some(place) = within(start) else { return false };
         let before = start.checked_sub(1 << bits).and_then(within);
@@ -40,13 +41,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             && beside.iter().flatten().any(whole)
             && self.alloc.may_have_frames(bits);
         pays && self.commit(space, region, place, PageSize::Large { bits }).is_ok()
-    }
-
-    /// The place of a large page that starts at `start` (bytes), if all of it lies in the region.
-    fn large_place(&self, region: &Region<'p>, start: usize, bits: u8) -> Option<PageRange> {
-        let pages = 1 << (bits - self.geometry.page_bits);
-        let place = self.geometry.range(Pages::at(start).count(pages)).ok()?;
-        self.usable(region).filter(|usable| usable.covers(place)).map(|_| place)
     }
 
     /// Whether all pages of the large one that starts there are mapped, in whatever size.

@@ -8,13 +8,12 @@
 //! The copied capability by which the giver had the page mapped is mapped for the receiver, where
 //! otherwise one is deleted and another made.
 
-use page_tables::{PageRange, Pages};
+use page_tables::Pages;
 use untyped_alloc::{Kernel, Memory, Rights};
 
 use super::supply::Transfer;
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
-use crate::state::region::Region;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, NodeKind, Result};
@@ -73,7 +72,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !apart(giver) || !apart(taker) {
             return Err(self.wrong_kind(taker, target));
         }
-        let at = self.place_of_view((taker, target), place, region)?;
+        let at = self.place_for((taker, target), place, region)?;
         self.check_quota(space, Resource::Frames, 1)?;
         // What it leaves counts until then.
         if !core::ptr::eq(giver, taker) {
@@ -129,24 +128,5 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.restore_extent(reserve, giver, *view);
         }
         moved
-    }
-
-    /// Where a view of a page of `below` is to be: in a region that allows no more than that, and
-    /// where nothing is mapped.
-    fn place_of_view(
-        &self,
-        (space, target): (&'p Space<'p>, &'p Region<'p>),
-        (id, number): (RegionId, usize),
-        below: &Region<'p>,
-    ) -> Result<PageRange> {
-        let (spec, limit) = (target.spec(), below.spec());
-        if !target.is_callers() || spec.cache != limit.cache {
-            return Err(self.wrong_kind(space, target));
-        }
-        let (asked, ceiling, name) = (spec.ceiling, limit.ceiling, limit.name);
-        if !ceiling.contains(asked) {
-            return Err(Error::RightsExceedCeiling { asked, ceiling, name });
-        }
-        self.vacant_page((space, target), (id, number))
     }
 }

@@ -242,15 +242,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let from = self.space(from)?;
         let (space, region) = self.region(into)?;
         let (source, page) = self.caller_range(from, Pages::at(page))?;
-        let (spec, given) = (region.spec(), source.spec());
-        if !region.is_callers() || spec.cache != given.cache {
-            return Err(self.wrong_kind(space, region));
-        }
-        let (asked, ceiling, name) = (spec.ceiling, given.ceiling, given.name);
-        if !ceiling.contains(asked) {
-            return Err(Error::RightsExceedCeiling { asked, ceiling, name });
-        }
-        let to = self.vacant_page((space, region), (into, number))?;
+        let to = self.place_for((space, region), (into, number), source)?;
         let (run, piece) = self.page_at(from, page.start())?;
         if !matches!(piece.source, Source::Owned | Source::Copy) {
             return Err(Error::NotManaged { address: run.start.bits() });
@@ -259,13 +251,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(Transfer { from, run, piece, space, region, to })
     }
 
-    /// The page of a region that has this number, guards not counted, if nothing is mapped there.
-    pub(super) fn vacant_page(
+    /// The page of a region that has this number, guards not counted, for one that is a page of
+    /// `given`: where nothing is mapped, in a region that allows no more than that.
+    pub(super) fn place_for(
         &self,
         (space, region): (&'p Space<'p>, &'p Region<'p>),
         (id, number): (RegionId, usize),
+        given: &Region<'p>,
     ) -> Result<PageRange> {
-        let name = region.spec().name;
+        let (spec, limit) = (region.spec(), given.spec());
+        if !region.is_callers() || spec.cache != limit.cache {
+            return Err(self.wrong_kind(space, region));
+        }
+        let (asked, ceiling) = (spec.ceiling, limit.ceiling);
+        if !ceiling.contains(asked) {
+            return Err(Error::RightsExceedCeiling { asked, ceiling, name: limit.name });
+        }
+        let name = spec.name;
         let page = self.usable(region).and_then(|usable| usable.part(number, 1));
         let page = page.ok_or(Error::OutsideRegion { address: id.start.bits(), name })?;
         match space.extents().at(page.start()) {

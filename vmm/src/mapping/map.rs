@@ -50,12 +50,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let space = self.space(space)?;
         let region = self.place_region(reserve, space, options)?;
         let mapped = match self.usable(region) {
-            Some(range) => {
-                self.check_page_size(range, options.page_size).and_then(|()| match range.pages() {
-                    1 => self.commit_one(&self.site(space, region), range),
-                    _ => self.commit(space, region, range, options.page_size),
-                })
-            }
+            Some(range) => self
+                .check_page_size(range, options.page_size)
+                .and_then(|()| self.commit(space, region, range, options.page_size)),
             None => Ok(()),
         };
         match mapped {

@@ -53,19 +53,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if region.spec().movable == Some(false) {
             return Ok(0);
         }
-        let (mut made, mut next) = (0, range.start().align_down(bits).bits());
-        while let Some(place) = self.place_in(range, next, bits) {
-            next = place.end();
+        let (mut made, mut next) = (0, range.start().bits().checked_next_multiple_of(1 << bits));
+        while let Some(place) = next.and_then(|start| self.large_place_in(range, start, bits)) {
+            next = Some(place.end());
             made += usize::from(self.promote_at(space, region, place, bits)?);
         }
         Ok(made)
     }
 
-    /// The place of the first large page from `start` (bytes, aligned) on that lies in `range`.
-    fn place_in(&self, range: PageRange, start: usize, bits: u8) -> Option<PageRange> {
+    /// The place of the large page of 2^`bits` bytes that starts at `start` (bytes), if all of it
+    /// lies in `range`.
+    pub(crate) fn large_place_in(
+        &self,
+        range: PageRange,
+        start: usize,
+        bits: u8,
+    ) -> Option<PageRange> {
         let pages = 1 << (bits - self.geometry.page_bits);
-        let start =
-            if start < range.start().bits() { start.checked_add(1 << bits)? } else { start };
         let place = self.geometry.range(Pages::at(start).count(pages)).ok()?;
         range.covers(place).then_some(place)
     }

@@ -50,18 +50,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             debug_assert!(matches!(extent.source, Source::Owned | Source::Copy));
             let piece = extent.part(extent.index_of(address), 1);
-            let (stored, frame) = (node.store.get(), piece.frames.first);
+            let frame = piece.frames.first;
             let unify = piece.rights.contains(Rights::EXECUTE) && self.geometry.has_no_execute;
             self.with_frame((node, &piece), TempSlot::Target, |kernel, window| {
                 kernel.write(window + at % page, now);
-                // What is in a store is mapped nowhere else.
-                if unify && stored {
+                // Now: what is in a store is mapped nowhere but here.
+                if unify {
                     kernel.page_unify(frame, page);
                 }
             })?;
-            if unify && !stored {
-                self.kernel.inner_mut().page_unify(frame, page);
-            }
             (rest, at) = (later, at + now.len());
         }
         Ok(())

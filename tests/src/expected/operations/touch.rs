@@ -115,13 +115,11 @@ impl Run<'_> {
         if fresh.is_empty() {
             return;
         }
-        if let Some(large) = self.large_touched(id, at) {
-            let space = self.state.space(id).expect("it was touched");
-            let region = *space.region_at(at).expect("it was touched");
-            return self.state.map_fresh(id, large, &region);
-        }
         let space = self.state.space(id).expect("it was touched");
         let region = *space.region_at(at).expect("it was touched");
+        if let Some(large) = self.large_touched(id, at) {
+            return self.state.map_fresh(id, large, &region);
+        }
         let beyond = self.beyond(space, Resource::Frames, fresh.len() / PAGE).is_some();
         let mapped = |page: &usize| match self.lasts {
             // It may be recorded and not mapped.

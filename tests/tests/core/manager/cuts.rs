@@ -165,7 +165,7 @@ fn where_memory_is_short_they_are_whole_again_at_once(target: Target) {
 }
 
 /// Refuses the step of a clone that comes after the cuts, and all that would undo them.
-fn refuse_from_remap(host: &mut Fixture<'_>) {
+pub(super) fn refuse_from_remap(host: &mut Fixture<'_>) {
     let (order, seen) = (Ordering::Relaxed, AtomicBool::new(false));
     let picks = move |made| match made {
         CallKind::PageRemap => {

@@ -8,8 +8,8 @@ use vmm::{
     Access, Backing, PageFault, PageSize, Pages, Placement, Quota, RegionId, RegionOptions,
     Resolution, Rights, SpaceId,
 };
-use vmm_tests::model::CallKind;
 
+use super::cuts::refuse_from_remap;
 use super::new_space;
 use crate::support::{Fixture, Machine, PAGE, Target, on_each};
 
@@ -390,14 +390,7 @@ fn told_addresses_stay_where_a_page_was_cut_in_vain(target: Target) {
     let region = host.vmm.map(space, &options).expect("memory");
     let other = new_space(&mut host);
     // The last step of a clone is refused, and what would undo those before.
-    let calls = [CallKind::PageRemap, CallKind::PageUnmap];
-    let cut = std::sync::atomic::AtomicBool::new(false);
-    let picks = move |made| {
-        let order = std::sync::atomic::Ordering::Relaxed;
-        cut.fetch_or(made == CallKind::PageRemap, order);
-        calls.contains(&made) && cut.load(order)
-    };
-    host.kernel().fail_when(picks, KernelError::IllegalOperation);
+    refuse_from_remap(&mut host);
     host.vmm.clone_region(region, other, Placement::at(start)).expect_err("refused");
     host.kernel().disarm();
     assert_eq!(host.vmm.large_pages_in(region), Ok(0), "it was cut, and could not be joined");

@@ -370,20 +370,18 @@ impl<'p> Objects<'p> {
             }
             Some((into, number)) => {
                 let Some(target) = region(into) else { return Ok(false) };
+                let transfer = |vmm: &mut Vmm<'p, K>| {
+                    clearing(vmm, |vmm| vmm.transfer_into(space, page, target, number as usize))
+                };
                 // What is not there is mapped nowhere.
-                let mut moved = vmm.transfer_into(space, page, target, number as usize);
+                let mut moved = transfer(vmm);
                 if let Err(vmm::Error::AlreadyMapped { .. }) = moved {
                     if !self.unmap_everywhere(vmm, into, (number, 1), steps)? {
                         return Ok(false);
                     }
                     let old = Pages::at(at(target, number));
                     sub(&into.committed, narrow(vmm.decommit_some(target.space(), old, 1)?));
-                    moved = vmm.transfer_into(space, page, target, number as usize);
-                }
-                if let Err(vmm::Error::Allocator(_)) = moved {
-                    moved = clearing(vmm, |vmm| {
-                        vmm.transfer_into(space, page, target, number as usize)
-                    });
+                    moved = transfer(vmm);
                 }
                 moved?;
                 add(&into.committed, 1);
