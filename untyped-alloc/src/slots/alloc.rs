@@ -37,6 +37,19 @@ impl Allocator<'_> {
         }
     }
 
+    /// As [`Allocator::alloc_kept_slots`], for what is for speed alone: where memory is short, the
+    /// CSpace is not grown for it, and what others need is left to those.
+    ///
+    /// # Errors
+    /// As [`Allocator::alloc_slots`].
+    pub fn alloc_spare_kept_slots(
+        &mut self,
+        kernel: &mut impl Kernel,
+        count: usize,
+    ) -> Result<CPtr> {
+        self.alloc_spare_slots(kernel, count)
+    }
+
     /// Frees slots that [`Allocator::alloc_kept_slots`] gave. They must be empty. No kernel call.
     ///
     /// # Errors

@@ -53,10 +53,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             NodeKind::Window
         } else if pools.wants_shelves {
             return Some(Wanted::Shelves);
+        } else if pools.wants_singles {
+            return Some(Wanted::SingleCopies);
         } else {
             return None;
         };
         Some(Wanted::Own(kind))
+    }
+
+    /// Whether no pool is below its reserve: a refill would do nothing.
+    #[inline(always)]
+    pub(crate) fn has_reserve(&self) -> bool {
+        self.below_reserve().is_none()
     }
 
     /// Nodes that are held back for pages which bring no memory when they are given back: whoever
@@ -120,10 +128,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[cold]
     fn refill_slowly(&mut self) -> Result<Reserve> {
         while let Some(wanted) = self.below_reserve() {
-            let needless = matches!(wanted, Wanted::Own(NodeKind::Window) | Wanted::Shelves);
+            let needless = matches!(
+                wanted,
+                Wanted::Own(NodeKind::Window) | Wanted::Shelves | Wanted::SingleCopies
+            );
             if needless && self.alloc.untypeds_are_few() {
                 // Whoever has none does without: nothing is to be refused for their sake.
-                (self.pools.wants_windows, self.pools.wants_shelves) = (false, false);
+                self.pools.want_nothing();
                 continue;
             }
             self.adopt_next_page(wanted)?;
@@ -179,6 +190,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Wanted::Own(NodeKind::Extent) => self.pools.adopt_extents(memory, vaddr),
             Wanted::Own(NodeKind::Window) => self.pools.adopt_windows(memory, vaddr),
             Wanted::Shelves => self.pools.adopt_shelves(memory, vaddr),
+            Wanted::SingleCopies => self.pools.adopt_singles(memory, vaddr),
             Wanted::Own(NodeKind::Table) => self.pools.tables.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Space) => self.pools.spaces.adopt(memory, vaddr),
             Wanted::Own(NodeKind::Refcounts) => self.pools.refcounts.adopt(memory, vaddr),

@@ -144,7 +144,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         let piece = self.page_at(from, range.start())?.1;
         let frames = self.copy_frames(reserve, &piece)?;
-        self.record_extent(reserve, into, received(region, to, Source::Copy, frames))?;
+        let received = received(region, to, Source::Copy, frames);
+        self.record_beside(reserve, into, received, self.between_guards(region))?;
         self.map_extents(into, to)
     }
 

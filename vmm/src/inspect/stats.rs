@@ -22,6 +22,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             + pools.spaces.total_bytes()
             + pools.refcounts.total_bytes()
             + pools.copies.total_bytes()
+            + pools.singles.total_bytes()
             + pools.threads.total_bytes();
         let allocator = self.alloc.stats();
         Stats {
@@ -51,6 +52,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             + pools.spaces.used_bytes()
             + pools.refcounts.used_bytes()
             + pools.copies.used_bytes()
+            + pools.singles.used_bytes()
             + pools.threads.used_bytes()
     }
 

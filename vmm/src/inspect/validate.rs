@@ -63,6 +63,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         hold("pages asked for by address are counted", physical, physical == self.physical)?;
         let live = self.refcounts.live_copies();
         hold("copies that live are counted", live, live >= copies)?;
+        self.validate_single_copies()?;
         let direct = self.direct_map.map_or(0, |map| map.tables);
         let known = tables + direct;
         hold("every table taken is in one space", known, known == taken_tables)?;
@@ -71,6 +72,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.validate_site()?;
         self.validate_open_blocks()?;
         self.validate_append_cursor()
+    }
+
+    /// I48: what is known of copies that were made one by one.
+    fn validate_single_copies(&self) -> Result<(), Violation> {
+        let kept = |slot| matches!(self.alloc.slot_use(slot), SlotUse::Kept);
+        let counted = |frame| usize::from(self.refcounts.count(frame).copies());
+        match self.refcounts.singles.check(kept, counted) {
+            Some((slot, rule)) => hold(rule, slot.bits(), false),
+            None => Ok(()),
+        }
     }
 
     /// I18: what is known to be in vain is so.

@@ -9,6 +9,7 @@ use crate::state::open_blocks::Shelf;
 use crate::state::refcounts::{CapCopies, RefcountGroup};
 use crate::state::region::Region;
 use crate::state::reserve::Reserve;
+use crate::state::single_copies::SingleCopies;
 use crate::state::space::Space;
 use crate::state::threads::Thread;
 use crate::state::window::Window;
@@ -28,6 +29,9 @@ pub(crate) struct Pools<'p> {
     pub spaces: Pool<'p, Space<'p>>,
     pub refcounts: Pool<'p, RefcountGroup<'p>>,
     pub copies: Pool<'p, CapCopies<'p>>,
+    pub singles: Pool<'p, SingleCopies<'p>>,
+    /// A node for single copies was to be had, and there was none.
+    pub wants_singles: bool,
     pub threads: Pool<'p, Thread<'p>>,
 }
 
@@ -44,6 +48,8 @@ impl<'p> Pools<'p> {
             spaces: Pool::new(|node| &node.next_free),
             refcounts: Pool::new(|node| &node.next_free),
             copies: Pool::new(|node| &node.next_free),
+            singles: Pool::new(|node| &node.next_free),
+            wants_singles: false,
             threads: Pool::new(|node| &node.next_free),
         }
     }
@@ -94,6 +100,18 @@ impl<'p> Pools<'p> {
         shelf
     }
 
+    /// Takes a node for single copies, as [`Pools::window`] takes a window.
+    pub fn single_copies(&mut self) -> Option<&'p SingleCopies<'p>> {
+        let node = self.singles.alloc();
+        self.wants_singles |= node.is_none();
+        node
+    }
+
+    /// Forgets that windows, shelves or nodes for single copies were to be had.
+    pub fn want_nothing(&mut self) {
+        (self.wants_windows, self.wants_shelves, self.wants_singles) = (false, false, false);
+    }
+
     /// Nodes for extents that are free.
     #[inline(always)]
     pub fn free_extents(&self) -> usize {
@@ -121,6 +139,12 @@ impl<'p> Pools<'p> {
     pub fn adopt_shelves(&mut self, memory: &mut impl Memory<'p>, vaddr: usize) {
         self.wants_shelves = false;
         self.shelves.adopt(memory, vaddr);
+    }
+
+    /// Makes a page into nodes for single copies.
+    pub fn adopt_singles(&mut self, memory: &mut impl Memory<'p>, vaddr: usize) {
+        self.wants_singles = false;
+        self.singles.adopt(memory, vaddr);
     }
 
     /// Takes a table's node.

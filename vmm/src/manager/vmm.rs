@@ -12,6 +12,7 @@ use crate::state::compaction::CompactionState;
 use crate::state::direct_map::DirectMap;
 use crate::state::open_blocks::OpenBlocks;
 use crate::state::page_requests::Requests;
+use crate::state::passage::Passage;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
 use crate::state::reserve::Bookkeeping;
@@ -69,6 +70,8 @@ pub struct Vmm<'p, K> {
     pub(crate) append_cursor: Option<AppendCursor<'p>>,
     /// The site of the last request for a single page.
     pub(crate) site: Option<Site<'p>>,
+    /// The regions between which a single page was shared last.
+    pub(crate) passage: Option<Passage<'p>>,
     /// Where single pages were mapped of late.
     pub(crate) open_blocks: OpenBlocks<'p>,
     /// Whether an append cursor is ever begun, a site kept, or a block.

@@ -28,6 +28,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.append_cursor = None;
         self.site = None;
         self.open_blocks = OpenBlocks::new();
+        self.passage = None;
         self.short_cuts = false;
     }
 

@@ -39,7 +39,7 @@ enum Record<'p> {
 }
 
 /// Where a page is recorded by itself, and the page table that it is in.
-pub(super) type Single<'p> = (&'p ExtentNode<'p>, &'p Table<'p>);
+pub(crate) type Single<'p> = (&'p ExtentNode<'p>, &'p Table<'p>);
 
 /// What pages are to be, and what batches their frames come from.
 #[derive(Clone, Copy)]

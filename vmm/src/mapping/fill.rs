@@ -140,7 +140,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Keeps the block of a page that is recorded by itself, if a caller may map other pages of it
     /// one by one, and `more` says that there may be frames for that.
     #[inline(always)]
-    pub(super) fn open_block(
+    pub(crate) fn open_block(
         &mut self,
         site: &Site<'p>,
         single: Single<'p>,

@@ -35,7 +35,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (_, links) = self.open_blocks.find(&self.geometry, space, start)?;
         let Links { space, node, table, .. } = links;
         let index = index_in_block(&self.geometry, start);
-        let frame = node.own_frame(index)?;
+        let Some(frame) = node.own_frame(index) else {
+            return self.unmap_copy_in_block(links, index, start);
+        };
         let whole = start & (self.geometry.page_bytes() - 1) == 0;
         // Who pinned memory does not have it changed.
         if !whole || table.used() < 2 || self.pinned.count != 0 {
@@ -55,6 +57,30 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.free_unlinked(space, unlinked);
         // It was allocated, so it can be freed.
         let _ = self.alloc.free_frames(frames);
+        Some(Ok(()))
+    }
+
+    /// The same for a page of a copied capability, number `index` of its block: two kernel calls.
+    #[inline(never)]
+    fn unmap_copy_in_block(
+        &mut self,
+        links: Links<'p>,
+        index: usize,
+        start: usize,
+    ) -> Option<Result> {
+        let Links { space, node, table, .. } = links;
+        let page = node.page(index).filter(|page| page.start.bits() == start)?;
+        let plain = page.source == Source::Copy && !page.abandoned;
+        if !plain || table.used() < 2 || self.pinned.count != 0 {
+            return None;
+        }
+        if let Err(refusal) = self.unmap_copy(space, &page) {
+            return Some(Err(refusal));
+        }
+        table.use_one_less();
+        space.mapped_pages.set(space.mapped_pages.get() - 1);
+        let unlinked = space.extents_mut().remove_pages(node, 1 << index);
+        self.free_unlinked(space, unlinked);
         Some(Ok(()))
     }
 
@@ -98,7 +124,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         extent: &mut Extent,
         page: VirtAddr,
     ) -> bool {
-        let plain = extent.source == Source::Owned && !extent.strided && !extent.abandoned;
+        let ours = matches!(extent.source, Source::Owned | Source::Copy);
+        let plain = ours && !extent.strided && !extent.abandoned;
         if !plain || !self.short_cuts {
             return false;
         }

@@ -7,6 +7,7 @@ use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::refcounts::{Count, MAX_COPIES};
 use crate::state::reserve::Reserve;
+use crate::state::single_copies::{SingleCopies, TOGETHER};
 use crate::types::error::{Error, NodeKind, Result};
 use crate::types::mapping::Source;
 
@@ -27,6 +28,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.refcounts
             .insert_groups(&mut self.pools.refcounts, origin, count)
             .map_err(|_| Error::OutOfNodes(NodeKind::Refcounts))?;
+        if let Some(copy) = if count == 1 { self.slot_for_single(origin) } else { None } {
+            return self.copy_single(origin, copy, piece);
+        }
         let Some(node) = self.pools.copies.alloc() else {
             self.remove_unused_groups(origin, count);
             return Err(Error::OutOfNodes(NodeKind::CapCopies));
@@ -64,6 +68,53 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(Frames { first, count, ..piece.frames })
     }
 
+    /// A slot for a copy that is made by itself, of those that were taken together; none where those
+    /// are taken and there are no more.
+    #[inline(always)]
+    fn slot_for_single(&mut self, origin: CPtr) -> Option<CPtr> {
+        match self.refcounts.singles.take(origin) {
+            Some(copy) => Some(copy),
+            None => self.more_singles(origin),
+        }
+    }
+
+    #[inline(never)]
+    fn more_singles(&mut self, origin: CPtr) -> Option<CPtr> {
+        let node = self.pools.single_copies()?;
+        // Who has no slots to spare does with the one that it needs.
+        match self.alloc.alloc_spare_kept_slots(&mut self.kernel, TOGETHER) {
+            Ok(first) => self.refcounts.singles.insert(node, first),
+            Err(_) => {
+                self.pools.singles.free(node);
+                return None;
+            }
+        }
+        self.refcounts.singles.take(origin)
+    }
+
+    /// Copies the capability of one frame into a slot that was taken for it, and counts it.
+    #[inline]
+    pub(crate) fn copy_single(
+        &mut self,
+        origin: CPtr,
+        copy: CPtr,
+        piece: &Extent,
+    ) -> Result<Frames> {
+        let src = self.alloc.path(origin);
+        let copied = match self.refcounts.count(origin).copies() {
+            MAX_COPIES => Err(Error::SharedTooOften { address: piece.start.bits() }),
+            _ => self.fill_slot(copy, |kernel, dst| kernel.cnode_copy(dst, src, Rights::all())),
+        };
+        if let Err(error) = copied {
+            let node = self.refcounts.singles.of(copy);
+            node.into_iter().for_each(|node| self.free_single_slot(node, copy));
+            self.remove_unused_groups(origin, 1);
+            return Err(error);
+        }
+        self.refcounts.copied_once_more(origin);
+        Ok(Frames { first: copy, ..piece.frames })
+    }
+
     /// Deletes the copies that were made for one extent, the first `count` of which are there; on a
     /// path that must not fail.
     pub(crate) fn delete_copies(&mut self, first: CPtr, count: usize) {
@@ -99,6 +150,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// capability to its frame (`Mode_finaliseCap`), and would leave this one's mapping behind. The
     /// frame is given back if nobody else has it. One kernel call.
     pub(crate) fn delete_copy(&mut self, copy: CPtr) -> Result {
+        if let Some(node) = self.refcounts.singles.of(copy) {
+            return self.delete_single(node, copy);
+        }
         let Some(origin) = self.refcounts.origin(copy) else { return Ok(()) };
         self.kernel.cnode_delete(self.alloc.path(copy))?;
         // Who has the frame alone now may have it moved.
@@ -109,6 +163,32 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.remove_unused_groups(origin, 1);
         self.free_copy_slots(copy);
         Ok(())
+    }
+
+    /// The same, of a copy that was made by itself.
+    fn delete_single(&mut self, node: &'p SingleCopies<'p>, copy: CPtr) -> Result {
+        let origin = node.origin(copy);
+        self.kernel.cnode_delete(self.alloc.path(copy))?;
+        self.compaction.look_again();
+        self.free_single_slot(node, copy);
+        let left = self.refcounts.copied_once_less(origin);
+        if left == Count::ORPHAN {
+            self.free_orphan(origin);
+        }
+        if left.copies() == 0 {
+            self.remove_unused_groups(origin, 1);
+        }
+        Ok(())
+    }
+
+    /// Frees the slot of a copy that was made by itself, which is empty.
+    #[inline(always)]
+    fn free_single_slot(&mut self, node: &'p SingleCopies<'p>, copy: CPtr) {
+        if let Some(node) = self.refcounts.singles.give_back(node, copy) {
+            // They were taken together and are empty.
+            let _ = self.alloc.free_kept_slots(node.first(), TOGETHER);
+            self.pools.singles.free(node);
+        }
     }
 
     /// Frees the slots of copies that are all deleted.

@@ -34,6 +34,33 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// As [`Vmm::record_extent`]. A small page that comes alone is recorded in the window of those
+    /// beside it, which lie from `low` to `high` (bytes), if there can be one.
+    pub(crate) fn record_beside(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        extent: Extent,
+        (low, high): (usize, usize),
+    ) -> Result {
+        let Frames { count, size_bits, .. } = extent.frames;
+        let single = count == 1 && size_bits == self.geometry.page_bits && !extent.strided;
+        let beside = single.then(|| space.extents().beside(extent.start));
+        let taking = beside.and_then(|beside| beside.taking(&extent, low, high));
+        let Some(node) = taking else { return self.record_extent(reserve, space, extent) };
+        let window = if node.is_window() { None } else { self.pools.window() };
+        if window.is_none() && !node.is_window() {
+            return self.record_extent(reserve, space, extent);
+        }
+        let known = self.open_blocks.find(&self.geometry, space.id.get(), extent.start.bits());
+        if known.is_some_and(|(_, links)| !core::ptr::eq(links.node, node)) {
+            // Beside the window that is known, another grows.
+            self.close_block(space, extent.start.bits());
+        }
+        space.extents_mut().enter_page(node, window, &extent);
+        Ok(())
+    }
+
     /// Records an extent of fresh, clear frames at `at`; returns where it ends. Where there is no
     /// node for it, the frames go back as clear as they are.
     pub(crate) fn record_zeroed(

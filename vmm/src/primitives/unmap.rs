@@ -212,7 +212,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Unmaps a page and deletes its capability, a copy; where that is refused it is mapped again.
-    fn unmap_copy(&mut self, space: &Space<'p>, piece: &Extent) -> Result {
+    pub(crate) fn unmap_copy(&mut self, space: &Space<'p>, piece: &Extent) -> Result {
         let frame = piece.frames.first;
         self.page_unmap(space, frame)?;
         let deleted = self.delete_copy(frame);

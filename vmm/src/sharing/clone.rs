@@ -203,7 +203,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let alike = |start, piece: &Extent| Ok(Extent { start, abandoned: false, ..*piece });
         let cloned = self
             .write_protect(space, part)
-            .and_then(|()| self.map_copies((space, part), (into_space, to), alike));
+            .and_then(|()| self.map_copies((space, part), (into_space, target), to, alike));
         match cloned {
             Ok(()) => {
                 self.join_in(space, part);

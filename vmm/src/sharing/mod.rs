@@ -6,6 +6,7 @@
 
 pub(crate) mod break_cow;
 pub(crate) mod clone;
+mod in_block;
 pub(crate) mod prepare;
 pub(crate) mod read;
 pub(crate) mod share;

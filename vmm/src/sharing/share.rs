@@ -7,6 +7,7 @@ use untyped_alloc::{Kernel, Memory, Rights};
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
 use crate::state::extent_cursor::ExtentCursor;
+use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{RegionId, SpaceId};
@@ -82,7 +83,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if any_cow {
                 self.break_cow_in(from, range)?;
             }
-            self.share_range(from, range, into, (to, target.spec()))
+            self.share_range(from, range, (into, target), (to, target.spec()))
         });
         match shared {
             Ok(()) => Ok(self.id_of(into, target)),
@@ -107,8 +108,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: RegionId,
         page: usize,
     ) -> Result {
-        let pages = pages.into();
-        self.under_pressure(|vmm| vmm.try_share_into(space, pages, (into, page), Rights::all()))
+        self.share_into_with(space, pages, (into, page), Rights::all())
     }
 
     /// As [`Vmm::share_into`], with those of the region's rights alone that are among `rights`: as
@@ -124,6 +124,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         rights: Rights,
     ) -> Result {
         let pages = pages.into();
+        if pages.pages() == 1 {
+            if let Some(done) = self.share_in_block(space, pages.start(), (into, page), rights) {
+                return done;
+            }
+        }
         self.under_pressure(|vmm| vmm.try_share_into(space, pages, (into, page), rights))
     }
 
@@ -164,18 +169,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let spec = target.spec();
         let spec = RegionSpec { rights: spec.rights & most, ..spec };
-        self.share_range(from, range, into_space, (to, spec))
+        self.share_range(from, range, (into_space, target), (to, spec))?;
+        self.keep_passage((from, region, range), (into_space, target, to));
+        Ok(())
     }
 
     fn share_range(
         &mut self,
         from: &'p Space<'p>,
         range: PageRange,
-        into: &'p Space<'p>,
+        into: (&'p Space<'p>, &'p Region<'p>),
         (to, spec): (PageRange, RegionSpec),
     ) -> Result {
         let RegionSpec { rights, cache, .. } = spec;
-        self.map_copies((from, range), (into, to), |at, piece| {
+        self.map_copies((from, range), into, to, |at, piece| {
             match at.is_aligned(piece.frames.size_bits) {
                 true => Ok(Extent::fresh(at, piece.frames, rights, cache)),
                 false => Err(Error::LargePage { address: at.bits() }),
@@ -184,15 +191,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Copies the frames' capabilities of all extents in a range of one space, and maps the copies
-    /// in a range of another. `like` says where a piece goes what its copy is like, but for frames
+    /// in a range of a region of another. `like` says where a piece goes what its copy is like, but for frames
     /// and source.
     pub(super) fn map_copies(
         &mut self,
         (from, range): (&'p Space<'p>, PageRange),
-        (into, to): (&'p Space<'p>, PageRange),
+        (into, region): (&'p Space<'p>, &'p Region<'p>),
+        to: PageRange,
         like: impl Fn(VirtAddr, &Extent) -> Result<Extent>,
     ) -> Result {
-        let mut cursor = ExtentCursor::over(range);
+        let (mut cursor, limits) = (ExtentCursor::over(range), self.between_guards(region));
         while let Some(visited) = cursor.next(from) {
             let piece = visited.part();
             let at = offset(to.start(), piece.start.bits() - range.start().bits());
@@ -200,7 +208,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let like = like(at, &piece)?;
                 let frames = self.copy_frames(&mut reserve, &piece)?;
                 let copies = Extent { frames, source: Source::Copy, ..like };
-                self.record_extent(&mut reserve, into, copies)?;
+                self.record_beside(&mut reserve, into, copies, limits)?;
                 Ok(piece.part(0, frames.count).end())
             });
             match recorded {

@@ -82,6 +82,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             last_space: 0,
             append_cursor: None,
             site: None,
+            passage: None,
             open_blocks: OpenBlocks::new(),
             short_cuts: true,
             compaction: CompactionState::default(),
@@ -145,7 +146,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let page = split_first(&mut self.bookkeeping.boot);
         let page = page.ok_or(Error::OutOfNodes(match wanted {
             Wanted::Own(kind) => kind,
-            Wanted::Allocator(_) | Wanted::Shelves => NodeKind::Region,
+            Wanted::Allocator(_) | Wanted::Shelves | Wanted::SingleCopies => NodeKind::Region,
         }))?;
         self.adopt(page, wanted);
         Ok(())

@@ -39,6 +39,22 @@ impl<'p> Extents<'p> {
         }
     }
 
+    /// The same, for a page that is a copy's.
+    #[inline(always)]
+    pub fn fill_with_copy(&mut self, window: &'p ExtentNode<'p>, page: &Extent) {
+        window.enter_one(page);
+        self.totals.count(page, 1, true);
+        if self.last.get().is_some_and(|last| last.is_before(page.start)) {
+            self.last.set(None);
+        }
+    }
+
+    /// The node of a page at an address that is recorded by itself: a window, or an extent of it
+    /// alone.
+    pub fn single_at(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
+        self.covering(address).filter(|node| node.is_window() || node.count() == 1)
+    }
+
     /// Makes a window of an extent of one page.
     pub fn widen(&mut self, node: &'p ExtentNode<'p>, window: &'p Window<'p>) {
         node.widen(window);

@@ -9,7 +9,8 @@
 //!   sharer's extent  ──► copies                    (slots 900, 901, 902)
 //! ```
 //!
-//! Two things are remembered. [`CapCopies`]: which slots hold copies of which frames.
+//! Two things are remembered. [`CapCopies`]: which slots hold copies of which frames; of those that
+//! were made one by one [`Singles`] (see `single_copies.rs`).
 //! [`FrameRefcounts`]: for a frame that has copies, how many, and whether the owner has left.
 //! Frames without copies have neither, and an unmapping learns so with one look-up where nothing is
 //! shared. When the owner leaves first, its frames stay taken until the last copy is deleted.
@@ -19,6 +20,7 @@ use core::cell::Cell;
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use untyped_alloc::{CPtr, Frames, Pool};
 
+use super::single_copies::Singles;
 use crate::types::error::Result;
 use crate::types::mapping::Source;
 
@@ -112,6 +114,8 @@ pub(crate) struct FrameRefcounts<'p> {
     /// which need not be known.
     uncounted: Cell<(usize, usize)>,
     copies: RBTree<CopiesBySlot<'p>>,
+    /// Copies that were made one by one.
+    pub singles: Singles<'p>,
     /// Copies that are not deleted, those in quarantine included.
     live: Cell<usize>,
 }
@@ -123,6 +127,7 @@ impl<'p> FrameRefcounts<'p> {
             recent: Cell::new(None),
             uncounted: Cell::new((0, 0)),
             copies: RBTree::new(CopiesBySlot::new()),
+            singles: Singles::new(),
             live: Cell::new(0),
         }
     }
@@ -199,6 +204,14 @@ impl<'p> FrameRefcounts<'p> {
 
     /// The frame's own capability behind a copy.
     pub fn origin(&self, copy: CPtr) -> Option<CPtr> {
+        match self.singles.of(copy) {
+            Some(single) => Some(single.origin(copy)),
+            None => self.origin_in_run(copy),
+        }
+    }
+
+    /// The same, of a copy that was not made by itself.
+    fn origin_in_run(&self, copy: CPtr) -> Option<CPtr> {
         let copies = self.copies.upper_bound(Bound::Included(&copy)).get()?;
         let index = copy.bits().checked_sub(copies.first.get().bits())?;
         (index < usize::from(copies.count.get())).then(|| copies.origin.get().offset(index))
@@ -283,19 +296,31 @@ impl<'p> FrameRefcounts<'p> {
 
     /// Counts one more copy, just made, of those that `copies` is about.
     pub fn copied(&self, copies: &CapCopies<'p>, frame: CPtr) {
-        self.set(frame, self.count(frame).0 + 1);
+        self.copied_once_more(frame);
         copies.live.set(copies.live.get() + 1);
+    }
+
+    /// Counts one more copy of a frame, which was made by itself.
+    #[inline(always)]
+    pub fn copied_once_more(&self, frame: CPtr) {
+        self.set(frame, self.count(frame).0 + 1);
         self.live.set(self.live.get() + 1);
     }
 
     /// Counts a copy, just deleted, out; returns the count of its frame that is left.
     pub fn uncopied(&self, copy: CPtr, origin: CPtr) -> Count {
-        let left = self.count(origin).0 - 1;
-        self.set(origin, left);
         if let Some(copies) = self.copies.upper_bound(Bound::Included(&copy)).get() {
             copies.live.set(copies.live.get() - 1);
-            self.live.set(self.live.get() - 1);
         }
+        self.copied_once_less(origin)
+    }
+
+    /// Counts a copy out that was made by itself; returns the count of its frame that is left.
+    #[inline(always)]
+    pub fn copied_once_less(&self, origin: CPtr) -> Count {
+        let left = self.count(origin).0 - 1;
+        self.set(origin, left);
+        self.live.set(self.live.get() - 1);
         Count(left)
     }
 
@@ -327,12 +352,18 @@ impl<'p> FrameRefcounts<'p> {
     /// Says that the copies which `first` begins could not all be deleted when they were freed.
     /// Returns whether there are any.
     pub fn quarantine_copies(&self, first: CPtr) -> bool {
+        if self.singles.quarantine(first) {
+            return true;
+        }
         let copies = self.copies.find(&first).get();
         copies.map(|copies| copies.quarantined.set(true)).is_some()
     }
 
     /// Copies in quarantine: their first slot, and how many are left.
     pub fn quarantined_copies(&self) -> Option<(CPtr, usize)> {
+        if let Some(single) = self.singles.first_quarantined() {
+            return Some((single, 1));
+        }
         let stuck = self.copies.iter().find(|copies| copies.quarantined.get())?;
         Some((stuck.first.get(), usize::from(stuck.live.get())))
     }
@@ -341,6 +372,7 @@ impl<'p> FrameRefcounts<'p> {
     pub fn totals(&self) -> (usize, usize) {
         let stuck = self.copies.iter().filter(|copies| copies.quarantined.get());
         let stuck: usize = stuck.map(|copies| usize::from(copies.live.get())).sum();
+        let stuck = stuck + self.singles.totals().1;
         let counts = || self.groups.iter().flat_map(|group| group.counts.iter().map(Cell::get));
         let orphans = counts().filter(|count| count & OWNER_LEFT != 0).count();
         (orphans, counts().map(|count| usize::from(count & MAX_COPIES)).sum::<usize>() - stuck)

@@ -119,6 +119,8 @@ pub(crate) enum Wanted {
     Own(NodeKind),
     /// Shelves for open blocks, which nobody must have.
     Shelves,
+    /// Nodes for copies that are made one by one, which nobody must have either.
+    SingleCopies,
 }
 
 /// Takes the first page off a range.

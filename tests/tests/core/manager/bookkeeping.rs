@@ -64,7 +64,7 @@ fn nodes_of_every_kind_are_bytes_in_use(target: Target) {
     for page in (0..64).filter(|page| page % 4 != 0) {
         host.vmm.unmap(own, Pages::at(FREE + page * PAGE)).expect("mapped");
     }
-    let lazy = host.vmm.reserve(own, &RegionOptions::new(64)).expect("room").start().bits();
+    let lazy = host.vmm.reserve(own, &RegionOptions::new(128)).expect("room").start().bits();
     host.vmm.populate(own, Pages::at(lazy + 60 * PAGE)).expect("memory");
     // Page tables that are ready take no nodes of the allocator's.
     let space = host.vmm.create_space().expect("memory");
@@ -87,12 +87,15 @@ fn nodes_of_every_kind_are_bytes_in_use(target: Target) {
     host.vmm.populate(own, Pages::at(lazy + 10 * PAGE)).expect("memory");
     assert_eq!(rise(&host), of_extent);
     let into = host.vmm.region_at(own, lazy).expect("a space").expect("a region").id;
-    host.vmm.share_into(own, Pages::at(FREE), into, 20).expect("room");
-    let of_first_copy = rise(&host);
-    host.vmm.share_into(own, Pages::at(FREE), into, 30).expect("room");
-    let of_copy = rise(&host);
-    assert!(of_first_copy > of_copy, "a group of counts: {of_first_copy}");
-    assert!(of_copy > of_extent, "a record of copies: {of_copy}");
+    let mut share = |page| {
+        host.vmm.share_into(own, Pages::at(FREE), into, page).expect("room");
+        rise(&host)
+    };
+    let (of_first_copy, of_second, of_third) = (share(80), share(100), share(120));
+    // There are nodes for copies that come one by one from then on.
+    assert!(of_first_copy > of_extent, "a group of counts, and a record: {of_first_copy}");
+    assert!(of_second > of_extent, "slots for copies that come one by one: {of_second}");
+    assert_eq!(of_third, of_extent, "it is in one of those");
     let thread = host.vmm.register_thread(own, tcb, endpoint, "thread").expect("memory");
     let of_thread = rise(&host);
     assert!(of_thread > 0, "a thread: {of_thread}");
