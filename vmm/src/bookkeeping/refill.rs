@@ -61,10 +61,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Some(Wanted::Own(kind))
     }
 
-    /// Whether no pool is below its reserve: a refill would do nothing.
+    /// Whether one page more can be shared without a refill: it takes a node for its extent and a
+    /// group of reference counts at the most, and one more extent is promised with its copy. Not so
+    /// where a refill would make windows or slots for copies.
     #[inline(always)]
-    pub(crate) fn has_reserve(&self) -> bool {
-        self.below_reserve().is_none()
+    pub(crate) fn has_nodes_to_share(&self) -> bool {
+        let (pools, extents) = (&self.pools, Reserve::EXTENTS + self.promised_extents());
+        pools.free_extents() >= extents
+            && pools.refcounts.available() != 0
+            && !pools.wants_windows
+            && !pools.wants_singles
     }
 
     /// Nodes that are held back for pages which bring no memory when they are given back: whoever

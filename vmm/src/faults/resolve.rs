@@ -10,7 +10,7 @@ use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::state::threads::RecordedFault;
 use crate::types::error::Result;
-use crate::types::fault::{FaultClass, Handled, PageFault, Resolution};
+use crate::types::fault::{Access, FaultClass, Handled, PageFault, Resolution};
 use crate::types::ids::{SpaceId, ThreadId};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -160,6 +160,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// As [`Vmm::resolve_fault`], without the short cut for memory that is touched in order.
     #[inline]
     fn resolve_anywhere(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
+        if fault.access == Access::Write {
+            if let Some(broken) = self.break_cow_touched(space, fault) {
+                return broken.map(|()| Resolution::Resolved(FaultClass::CopyOnWrite));
+            }
+        }
         self.under_pressure(|vmm| vmm.resolve_decided(space, fault))
     }
 

@@ -35,7 +35,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (_, links) = self.open_blocks.find(&self.geometry, space, start)?;
         let Links { space, node, table, .. } = links;
         let index = index_in_block(&self.geometry, start);
-        let Some(frame) = node.own_frame(index) else {
+        let Some(frame) = node.plain_frame(index, Source::Owned) else {
             return self.unmap_copy_in_block(links, index, start);
         };
         let whole = start & (self.geometry.page_bytes() - 1) == 0;
@@ -69,17 +69,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         start: usize,
     ) -> Option<Result> {
         let Links { space, node, table, .. } = links;
-        let page = node.page(index).filter(|page| page.start.bits() == start)?;
-        let plain = page.source == Source::Copy && !page.abandoned;
-        if !plain || table.used() < 2 || self.pinned.count != 0 {
+        let copy = node.plain_frame(index, Source::Copy)?;
+        let bytes = self.geometry.page_bytes();
+        if start & (bytes - 1) != 0 || table.used() < 2 || self.pinned.count != 0 {
             return None;
         }
-        if let Err(refusal) = self.unmap_copy(space, &page) {
+        if let Err(refusal) = self.kernel.page_unmap(copy) {
+            return Some(Err(Error::from(refusal)));
+        }
+        if let Err(refusal) = self.delete_copy(copy) {
+            node.page(index).iter().for_each(|page| self.restore_copy(space, page));
             return Some(Err(refusal));
         }
         table.use_one_less();
         space.mapped_pages.set(space.mapped_pages.get() - 1);
-        let unlinked = space.extents_mut().remove_pages(node, 1 << index);
+        let unlinked = space.extents_mut().take_copy_out(node, index, bytes);
         self.free_unlinked(space, unlinked);
         Some(Ok(()))
     }
@@ -117,7 +121,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Opens the block of the page at `page` in an extent; says whether it did. If the extent is in
     /// no window, those of its pages that lie in the block become one, and it is the page's then.
     #[inline(always)]
-    pub(super) fn open_block_of(
+    pub(crate) fn open_block_of(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Copies of frame capabilities: made, counted, deleted.
 
+use page_tables::VirtAddr;
 use untyped_alloc::{Blame, CPtr, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
@@ -25,12 +26,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             _ => piece.frames.first,
         };
         let count = piece.frames.count;
+        if count == 1 {
+            if let Some(copied) = self.copy_alone(origin, piece.start) {
+                return copied.map(|first| Frames { first, ..piece.frames });
+            }
+        }
         self.refcounts
             .insert_groups(&mut self.pools.refcounts, origin, count)
             .map_err(|_| Error::OutOfNodes(NodeKind::Refcounts))?;
-        if let Some(copy) = if count == 1 { self.slot_for_single(origin) } else { None } {
-            return self.copy_single(origin, copy, piece);
-        }
         let Some(node) = self.pools.copies.alloc() else {
             self.remove_unused_groups(origin, count);
             return Err(Error::OutOfNodes(NodeKind::CapCopies));
@@ -92,27 +95,38 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.refcounts.singles.take(origin)
     }
 
-    /// Copies the capability of one frame into a slot that was taken for it, and counts it.
-    #[inline]
-    pub(crate) fn copy_single(
-        &mut self,
-        origin: CPtr,
-        copy: CPtr,
-        piece: &Extent,
-    ) -> Result<Frames> {
+    /// Copies the capability of one frame, which is mapped at `address`, into a slot of those that
+    /// were taken together, and counts it. `None` where there is no such slot: nothing was done
+    /// then, but that there may be a group in which nothing is counted.
+    #[inline(always)]
+    pub(crate) fn copy_alone(&mut self, origin: CPtr, address: VirtAddr) -> Option<Result<CPtr>> {
+        let Ok(group) = self.refcounts.group_of(&mut self.pools.refcounts, origin) else {
+            return Some(Err(Error::OutOfNodes(NodeKind::Refcounts)));
+        };
+        let copy = self.slot_for_single(origin)?;
         let src = self.alloc.path(origin);
-        let copied = match self.refcounts.count(origin).copies() {
-            MAX_COPIES => Err(Error::SharedTooOften { address: piece.start.bits() }),
+        let copied = match group.count(origin).copies() {
+            MAX_COPIES => Err(Error::SharedTooOften { address: address.bits() }),
             _ => self.fill_slot(copy, |kernel, dst| kernel.cnode_copy(dst, src, Rights::all())),
         };
-        if let Err(error) = copied {
-            let node = self.refcounts.singles.of(copy);
-            node.into_iter().for_each(|node| self.free_single_slot(node, copy));
-            self.remove_unused_groups(origin, 1);
-            return Err(error);
+        match copied {
+            Ok(()) => {
+                self.refcounts.copied_alone(group, origin);
+                Some(Ok(copy))
+            }
+            Err(error) => Some(Err(self.not_copied(origin, copy, error))),
         }
-        self.refcounts.copied_once_more(origin);
-        Ok(Frames { first: copy, ..piece.frames })
+    }
+
+    /// Takes back what was prepared for a copy that was refused.
+    #[cold]
+    #[inline(never)]
+    fn not_copied(&mut self, origin: CPtr, copy: CPtr, error: Error) -> Error {
+        if let Some(node) = self.refcounts.singles.of(copy) {
+            self.free_single_slot(node, copy);
+        }
+        self.remove_unused_groups(origin, 1);
+        error
     }
 
     /// Deletes the copies that were made for one extent, the first `count` of which are there; on a
@@ -200,7 +214,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.pools.copies.free(copies);
     }
 
-    fn remove_unused_groups(&mut self, first: CPtr, count: usize) {
+    pub(crate) fn remove_unused_groups(&mut self, first: CPtr, count: usize) {
         self.refcounts.remove_unused_groups(&mut self.pools.refcounts, first, count);
     }
 

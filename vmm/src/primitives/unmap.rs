@@ -212,18 +212,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Unmaps a page and deletes its capability, a copy; where that is refused it is mapped again.
-    pub(crate) fn unmap_copy(&mut self, space: &Space<'p>, piece: &Extent) -> Result {
+    fn unmap_copy(&mut self, space: &Space<'p>, piece: &Extent) -> Result {
         let frame = piece.frames.first;
         self.page_unmap(space, frame)?;
         let deleted = self.delete_copy(frame);
         if deleted.is_err() {
-            // If that is refused as well, it stays recorded: a fault maps it, another try deletes
-            // it.
-            let (to, rights) = ((frame, piece.start.bits()), piece.mapped_rights());
-            if self.page_map(space, to, rights, piece.cache).is_err() {
-                space.undone.pages.set(true);
-            }
+            self.restore_copy(space, piece);
         }
         deleted
+    }
+
+    /// Maps a page again whose capability, a copy, the kernel would not delete. If that is refused
+    /// as well, it stays recorded: a fault maps it, another try deletes it.
+    #[cold]
+    pub(crate) fn restore_copy(&mut self, space: &Space<'p>, piece: &Extent) {
+        let (root, at) = (space.root.get(), piece.start.bits());
+        let (frame, rights) = (piece.frames.first, piece.mapped_rights());
+        if self.kernel.page_map(frame, root, at, rights, piece.cache).is_err() {
+            space.undone.pages.set(true);
+        }
     }
 }

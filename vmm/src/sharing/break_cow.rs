@@ -10,9 +10,14 @@ use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{AllocatedFrames, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
+use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::open_blocks::{index_in_block, Links};
 use crate::state::space::Space;
 use crate::types::error::Result;
+use crate::types::fault::PageFault;
+use crate::types::ids::SpaceId;
+use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Breaks copy-on-write for every page of `range` that is under it.
@@ -34,6 +39,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn break_cow(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
         let extent = space.extents().at(address);
         let extent = extent.ok_or_else(|| space.not_mapped(address.bits()))?;
+        let mut extent = extent;
+        if self.open_block_to_break(space, &mut extent, address) {
+            if let Some(broken) = self.break_cow_in_block(space.id.get(), address.bits()) {
+                return broken;
+            }
+        }
         let index = extent.index_of(address);
         let piece = extent.part(index, 1);
         if self.refcounts.is_exclusive(piece.frames.first, piece.source) {
@@ -51,5 +62,64 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             AllocatedFrames::Dirty(dirty) => dirty.frames(),
         };
         self.replace_frame(reserve, space, extent, index, frames, false)
+    }
+
+    /// Opens the block of a page under copy-on-write, at `page` in an extent, if it is one of a
+    /// caller's region; says whether it did. It is the page's extent then.
+    fn open_block_to_break(
+        &mut self,
+        space: &'p Space<'p>,
+        extent: &mut Extent,
+        page: VirtAddr,
+    ) -> bool {
+        if extent.frames.size_bits != self.geometry.page_bits {
+            return false;
+        }
+        let region = space.regions().at(page);
+        region.is_some_and(|region| self.open_block_of(space, region, extent, page))
+    }
+
+    /// Breaks copy-on-write for the page at `start` (bytes), as [`Vmm::break_cow`] does, if its block
+    /// is open, and nobody else has its frame: the right to write takes one kernel call. `None`
+    /// otherwise: nothing was done then.
+    #[inline(never)]
+    pub(crate) fn break_cow_in_block(&mut self, space: SpaceId, start: usize) -> Option<Result> {
+        let (_, links) = self.open_blocks.find(&self.geometry, space, start)?;
+        let Links { space, node, .. } = links;
+        let index = index_in_block(&self.geometry, start);
+        let page = node.page(index).filter(|page| page.cow && page.start.bits() == start)?;
+        if !self.refcounts.is_exclusive(page.frames.first, page.source) {
+            return None;
+        }
+        let marked = Extent { cow: false, ..page };
+        let (done, outcome) = match marked.mapped_rights() == page.mapped_rights() {
+            true => (1, Ok(())),
+            false => self.remap(space, &marked),
+        };
+        if done != 0 {
+            space.extents_mut().set_rights_in(node, &marked);
+            // Copies never came together.
+            if page.source == Source::Owned && node.is_edge(index) {
+                self.fold(space, node);
+            }
+        }
+        Some(outcome)
+    }
+
+    /// The same for a page that was written to, if it may be.
+    #[inline]
+    pub(crate) fn break_cow_touched(
+        &mut self,
+        space: SpaceId,
+        fault: &PageFault,
+    ) -> Option<Result> {
+        let page = fault.address & !(self.geometry.page_bytes() - 1);
+        let (_, links) = self.open_blocks.find(&self.geometry, space, page)?;
+        let page = links.node.page(index_in_block(&self.geometry, page))?;
+        let may = page.rights.contains(fault.access.needs(&self.geometry));
+        if !page.cow || !may || self.quarantined != 0 {
+            return None;
+        }
+        self.break_cow_in_block(space, page.start.bits())
     }
 }

@@ -5,8 +5,8 @@
 //! copy-on-write for its pages first; a clone refuses pages that are shared without it.
 
 pub(crate) mod break_cow;
+mod by_passage;
 pub(crate) mod clone;
-mod in_block;
 pub(crate) mod prepare;
 pub(crate) mod read;
 pub(crate) mod share;

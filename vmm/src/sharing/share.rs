@@ -125,7 +125,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         let pages = pages.into();
         if pages.pages() == 1 {
-            if let Some(done) = self.share_in_block(space, pages.start(), (into, page), rights) {
+            if let Some(done) = self.share_by_passage(space, pages.start(), (into, page), rights) {
                 return done;
             }
         }

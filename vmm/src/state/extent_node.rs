@@ -227,6 +227,26 @@ impl<'p> ExtentNode<'p> {
         (single && own).then_some(extent.frames.first)
     }
 
+    /// The frame at `address`, which the node covers, and whose it is, if it is of a size and not
+    /// under copy-on-write.
+    #[inline(always)]
+    pub(super) fn plain_frame_at(
+        &self,
+        address: VirtAddr,
+        size_bits: u8,
+    ) -> Option<(CPtr, Source)> {
+        match self.content.get() {
+            Content::Run(run) => {
+                run.plain_frame_at(address.bits() - self.start.get().bits(), size_bits)
+            }
+            Content::Window(window) => {
+                let page = window.get(index_in_block(address, window.size_bits()))?;
+                let plain = window.size_bits() == size_bits && !page.attributes.cow();
+                plain.then(|| (page.frame, page.attributes.source()))
+            }
+        }
+    }
+
     /// By how many fresh frames mapped like this it could become longer; `None` if it is not alike.
     pub fn room_for_more(
         &self,
@@ -393,13 +413,13 @@ impl<'p> ExtentNode<'p> {
         window.get(index).map(|page| (page.frame, page.attributes.source()))
     }
 
-    /// The frame of page number `index` of a window's block, if that is there, of the space's own,
-    /// and not abandoned.
+    /// The frame of page number `index` of a window's block, if that is there, of this source, and
+    /// not abandoned.
     #[inline(always)]
-    pub fn own_frame(&self, index: usize) -> Option<CPtr> {
+    pub fn plain_frame(&self, index: usize, source: Source) -> Option<CPtr> {
         let Content::Window(window) = self.content.get() else { return None };
         let page = window.get(index)?;
-        (page.attributes.source() == Source::Owned && !page.abandoned).then_some(page.frame)
+        (page.attributes.source() == source && !page.abandoned).then_some(page.frame)
     }
 
     /// Whether page number `index` of a window's block is its first or its last.

@@ -109,6 +109,23 @@ impl<'p> Extents<'p> {
         bytes: usize,
     ) -> Option<Unlinked<'p>> {
         self.totals.own_less(bytes);
+        self.take_page_out(node, index)
+    }
+
+    /// The same, of a page that is a copy's.
+    #[inline(always)]
+    pub fn take_copy_out(
+        &mut self,
+        node: &'p ExtentNode<'p>,
+        index: usize,
+        bytes: usize,
+    ) -> Option<Unlinked<'p>> {
+        self.totals.count_frames(Source::Copy, bytes, 1, false);
+        self.take_page_out(node, index)
+    }
+
+    #[inline(always)]
+    fn take_page_out(&mut self, node: &'p ExtentNode<'p>, index: usize) -> Option<Unlinked<'p>> {
         // The window may begin or end elsewhere.
         self.last.set(None);
         match node.leave_pages(1 << index) {

@@ -23,6 +23,7 @@ use super::extent::Extent;
 use super::extent_neighbours::{Beside, Last, Unlinked};
 use super::extent_node::ExtentNode;
 use super::extent_totals::Totals;
+use crate::types::mapping::Source;
 
 #[allow(unsafe_code)] // what the adapter macro expands to
 mod adapters {
@@ -270,6 +271,13 @@ impl<'p> Extents<'p> {
     /// The capability that is mapped at an address.
     pub fn frame_at(&self, address: VirtAddr) -> Option<CPtr> {
         self.covering(address)?.frame_at(address)
+    }
+
+    /// The frame of a page of 2^`size_bits` bytes at an address, and whose it is, if one is mapped
+    /// there and not under copy-on-write.
+    #[inline(always)]
+    pub fn plain_frame_at(&self, address: VirtAddr, size_bits: u8) -> Option<(CPtr, Source)> {
+        self.covering(address)?.plain_frame_at(address, size_bits)
     }
 
     /// The extent used last, if it ends at `address` and is in no window; and up to where nothing

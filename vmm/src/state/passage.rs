@@ -5,6 +5,7 @@
 //! are is looked at for the first page, and holds as long as the regions of both spaces are
 //! unchanged (invariant I48).
 
+use super::site::Site;
 use super::space::Space;
 use crate::types::ids::{RegionId, SpaceId};
 
@@ -18,13 +19,10 @@ pub(crate) struct Passage<'p> {
     pub from_high: usize,
     /// The changes of that space, as they were when it was found out.
     pub from_changes: u64,
-    /// The space that gets them, and its region.
-    pub into: &'p Space<'p>,
+    /// The region that they come into, by its id.
     pub region: RegionId,
-    /// Where the pages between the guards of that region start and end, in bytes.
-    pub low: usize,
-    pub high: usize,
-    pub changes: u64,
+    /// What must be known of it, and the changes of its space.
+    pub site: Site<'p>,
 }
 
 impl Passage<'_> {
@@ -40,6 +38,6 @@ impl Passage<'_> {
     /// Whether what was found out still holds.
     #[inline(always)]
     pub fn is_valid(&self) -> bool {
-        self.from_changes == self.from.changes() && self.changes == self.into.changes()
+        self.from_changes == self.from.changes() && self.site.is_valid()
     }
 }

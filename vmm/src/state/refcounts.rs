@@ -217,6 +217,38 @@ impl<'p> FrameRefcounts<'p> {
         (index < usize::from(copies.count.get())).then(|| copies.origin.get().offset(index))
     }
 
+    /// The group that counts the sharers of a frame; takes a node for it where there is none.
+    ///
+    /// # Errors
+    /// When the pool is empty.
+    #[inline(always)]
+    pub fn group_of(
+        &mut self,
+        pool: &mut Pool<'p, RefcountGroup<'p>>,
+        frame: CPtr,
+    ) -> Result<&'p RefcountGroup<'p>, OutOfGroups> {
+        let base = frame.bits() & !(GROUP - 1);
+        match self.group(base) {
+            Some(group) => Ok(group),
+            None => self.insert_group(pool, base),
+        }
+    }
+
+    #[inline(never)]
+    fn insert_group(
+        &mut self,
+        pool: &mut Pool<'p, RefcountGroup<'p>>,
+        base: usize,
+    ) -> Result<&'p RefcountGroup<'p>, OutOfGroups> {
+        let node = pool.alloc().ok_or(OutOfGroups)?;
+        node.base.set(base);
+        node.counts.iter().for_each(|count| count.set(0));
+        self.groups.insert(node);
+        self.uncounted.set((0, 0));
+        self.recent.set(Some(node));
+        Ok(node)
+    }
+
     /// Makes sure that there are nodes to count the sharers of `count` frames from `first` on;
     /// takes one node for each [`GROUP`] of slots in which nothing is counted yet.
     ///
@@ -229,15 +261,9 @@ impl<'p> FrameRefcounts<'p> {
         count: usize,
     ) -> Result<(), OutOfGroups> {
         for base in bases(first, count) {
-            if self.group(base).is_none() {
-                let Some(node) = pool.alloc() else {
-                    self.remove_unused_groups(pool, first, count);
-                    return Err(OutOfGroups);
-                };
-                node.base.set(base);
-                node.counts.iter().for_each(|count| count.set(0));
-                self.groups.insert(node);
-                self.uncounted.set((0, 0));
+            if self.group_of(pool, CPtr::new(base)).is_err() {
+                self.remove_unused_groups(pool, first, count);
+                return Err(OutOfGroups);
             }
         }
         Ok(())
@@ -296,14 +322,16 @@ impl<'p> FrameRefcounts<'p> {
 
     /// Counts one more copy, just made, of those that `copies` is about.
     pub fn copied(&self, copies: &CapCopies<'p>, frame: CPtr) {
-        self.copied_once_more(frame);
+        self.set(frame, self.count(frame).0 + 1);
+        self.live.set(self.live.get() + 1);
         copies.live.set(copies.live.get() + 1);
     }
 
-    /// Counts one more copy of a frame, which was made by itself.
+    /// Counts one more copy of a frame, which was made by itself, in the group that counts those.
     #[inline(always)]
-    pub fn copied_once_more(&self, frame: CPtr) {
-        self.set(frame, self.count(frame).0 + 1);
+    pub fn copied_alone(&self, group: &RefcountGroup<'p>, frame: CPtr) {
+        let count = &group.counts[frame.bits() % GROUP];
+        count.set(count.get() + 1);
         self.live.set(self.live.get() + 1);
     }
 
@@ -318,10 +346,11 @@ impl<'p> FrameRefcounts<'p> {
     /// Counts a copy out that was made by itself; returns the count of its frame that is left.
     #[inline(always)]
     pub fn copied_once_less(&self, origin: CPtr) -> Count {
-        let left = self.count(origin).0 - 1;
-        self.set(origin, left);
         self.live.set(self.live.get() - 1);
-        Count(left)
+        let Some(group) = self.group(origin.bits() & !(GROUP - 1)) else { return Count::NONE };
+        let count = &group.counts[origin.bits() % GROUP];
+        count.set(count.get() - 1);
+        Count(count.get())
     }
 
     /// Takes out the node that a copy's slot belongs to, once all its copies are deleted.
@@ -386,6 +415,14 @@ pub(crate) struct OutOfGroups;
 fn bases(first: CPtr, count: usize) -> impl Iterator<Item = usize> {
     let groups = first.bits() / GROUP..=(first.bits() + count - 1) / GROUP;
     groups.map(|group| group * GROUP)
+}
+
+impl RefcountGroup<'_> {
+    /// How often a frame of this group is copied, and whether its owner has left.
+    #[inline(always)]
+    pub fn count(&self, frame: CPtr) -> Count {
+        Count(self.counts[frame.bits() % GROUP].get())
+    }
 }
 
 impl CapCopies<'_> {

@@ -8,6 +8,7 @@ use untyped_alloc::{CPtr, Frames, Rights, MAX_BATCH};
 
 use super::extent::Extent;
 use super::window::Attributes;
+use crate::types::mapping::Source;
 
 /// An extent, but for where it starts.
 #[derive(Clone, Copy)]
@@ -85,6 +86,15 @@ impl Run {
     #[inline(always)]
     pub fn frame_at(&self, distance: usize) -> Option<CPtr> {
         (!self.has_gap_at(distance)).then(|| self.first.offset(distance >> self.step_bits()))
+    }
+
+    /// The frame at a distance from its start, in bytes, and whose it is, if it is of a size and not
+    /// under copy-on-write.
+    #[inline(always)]
+    pub fn plain_frame_at(&self, distance: usize, size_bits: u8) -> Option<(CPtr, Source)> {
+        let fits = self.size_bits() == size_bits && !self.attributes.cow();
+        let frame = if fits { self.frame_at(distance) } else { None };
+        frame.map(|frame| (frame, self.attributes.source()))
     }
 
     /// The run that is one frame longer.

@@ -140,12 +140,6 @@ impl<'p> Singles<'p> {
         }
     }
 
-    /// Whether there is a slot that is not taken.
-    #[inline(always)]
-    pub fn have_room(&self) -> bool {
-        self.with_room.is_some()
-    }
-
     /// Takes a slot for a copy of the capability `origin`, if there is one.
     #[inline(always)]
     pub fn take(&mut self, origin: CPtr) -> Option<CPtr> {

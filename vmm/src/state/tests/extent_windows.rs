@@ -99,7 +99,7 @@ impl<'p> History<'p> {
             let page = crate::state::extent::Extent { rights, ..page };
             self.space.extents_mut().set_rights_in(node, &page);
             self.model.runs[which].like.rights = rights;
-        } else if let Some(frame) = node.own_frame(index) {
+        } else if let Some(frame) = node.plain_frame(index, Source::Owned) {
             assert_eq!((run.like.source, frame), (Source::Owned, page.frames.first));
             let unlinked = self.space.extents_mut().take_out(node, index, page.bytes());
             assert_eq!(unlinked.is_some(), pages.len() == 1);

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Single pages shared into an open block.
+//!
+//! What must be found out for such a page is kept with the block that it comes into (see
+//! `state/open_blocks.rs`) and with the passage between both regions (`state/passage.rs`). So it
+//! costs its two kernel calls, a slot that is at hand, and a note in a window.
+
+use page_tables::{PageRange, Table, VirtAddr};
+use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Rights};
+
+use crate::manager::vmm::Vmm;
+use crate::state::extent::Extent;
+use crate::state::open_blocks::Links;
+use crate::state::passage::Passage;
+use crate::state::region::Region;
+use crate::state::reserve::Reserve;
+use crate::state::site::Site;
+use crate::state::space::Space;
+use crate::types::error::{Error, Result};
+use crate::types::ids::{RegionId, SpaceId};
+use crate::types::mapping::Source;
+use crate::types::quota::Resource;
+
+impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Shares the page at `start` (bytes) as page number `page` of the region `into`, as
+    /// [`Vmm::share_into_with`] does, if the passage is known, its page table is there, and slots
+    /// and nodes are at hand. `None` otherwise: nothing was done then.
+    #[inline]
+    pub(super) fn share_by_passage(
+        &mut self,
+        space: SpaceId,
+        start: usize,
+        (into, page): (RegionId, usize),
+        most: Rights,
+    ) -> Option<Result> {
+        let passage = self.passage.as_ref()?;
+        if !passage.leads(space, start, into) || !passage.is_valid() {
+            return None;
+        }
+        let (site, bits) = (&passage.site, self.geometry.page_bits);
+        if page >= (site.high - site.low) >> bits {
+            return None;
+        }
+        let at = self.geometry.address(site.low + (page << bits)).ok()?;
+        let start = self.geometry.address(start).ok().filter(|start| start.is_aligned(bits))?;
+        let quota = site.space.quota();
+        let limits = [Resource::Frames, Resource::Slots].map(|resource| quota.of(resource));
+        if limits != [usize::MAX; 2] || !self.has_nodes_to_share() {
+            return None;
+        }
+        let frame = passage.from.extents().plain_frame_at(start, bits)?;
+        let rights = site.rights & most;
+        match self.open_blocks.find(&self.geometry, into.space, at.bits()) {
+            Some((block, links)) if links.node.is_window() => {
+                let fits = block.has_room_at(links.node, &self.geometry, at);
+                if !fits || links.table.is_listed_empty() {
+                    return None;
+                }
+                self.share_in_block(links, (frame, start), (at, rights))
+            }
+            _ => self.share_beside((frame, start), (at, rights)),
+        }
+    }
+
+    /// Shares a frame, which is mapped at `start`, as the page at `at` of an open block.
+    #[inline(always)]
+    fn share_in_block(
+        &mut self,
+        links: Links<'p>,
+        (frame, start): ((CPtr, Source), VirtAddr),
+        (at, rights): (VirtAddr, Rights),
+    ) -> Option<Result> {
+        let Links { space, node, table, .. } = links;
+        match self.map_copy(frame, start, (space, at, rights))? {
+            Ok(page) => {
+                table.use_one_more();
+                space.mapped_pages.set(space.mapped_pages.get() + 1);
+                space.extents_mut().fill_with_copy(node, &page);
+                Some(Ok(()))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The same, where no block is open, or only a page that is to become a window: it is open then.
+    #[inline(never)]
+    fn share_beside(
+        &mut self,
+        (frame, start): ((CPtr, Source), VirtAddr),
+        (at, rights): (VirtAddr, Rights),
+    ) -> Option<Result> {
+        let site = self.passage.as_ref()?.site;
+        let space = site.space;
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        let table = space.shadow.borrow().find(&self.geometry, deepest, at)?;
+        if table.is_listed_empty() || !space.extents().is_vacant(at) {
+            return None;
+        }
+        let page = match self.map_copy(frame, start, (space, at, rights))? {
+            Ok(page) => page,
+            Err(error) => return Some(Err(error)),
+        };
+        table.use_one_more();
+        space.mapped_pages.set(space.mapped_pages.get() + 1);
+        // There is a node: no pool was below its reserve.
+        let recorded = self.record_beside(&mut Reserve::full(), space, page, (site.low, site.high));
+        self.open_block_at(&site, table, at);
+        Some(recorded)
+    }
+
+    /// Copies the capability of a frame, which is mapped at `start`, and maps the copy; that page.
+    /// `None` where no slot is at hand: nothing was done then.
+    #[inline(always)]
+    fn map_copy(
+        &mut self,
+        (frame, source): (CPtr, Source),
+        start: VirtAddr,
+        (space, at, rights): (&'p Space<'p>, VirtAddr, Rights),
+    ) -> Option<Result<Extent>> {
+        let origin = match source {
+            Source::Owned => frame,
+            Source::Copy => self.refcounts.origin(frame)?,
+            Source::Borrowed | Source::Physical => return None,
+        };
+        let Some(copied) = self.copy_alone(origin, start) else {
+            self.remove_unused_groups(origin, 1);
+            return None;
+        };
+        let copy = match copied {
+            Ok(copy) => copy,
+            Err(error) => return Some(Err(error)),
+        };
+        let (root, cache) = (space.root.get(), CachePolicy::WriteBack);
+        if let Err(refusal) = self.kernel.page_map(copy, root, at.bits(), rights, cache) {
+            self.delete_copies(copy, 1);
+            return Some(Err(Error::from(refusal)));
+        }
+        let frames = Frames { first: copy, count: 1, size_bits: self.geometry.page_bits };
+        let fresh = Extent::fresh(at, frames, rights, cache);
+        Some(Ok(Extent { source: Source::Copy, ..fresh }))
+    }
+
+    /// Keeps what was found out for a page that was shared alone: the passage, and the block that it
+    /// came into.
+    #[inline(never)]
+    pub(super) fn keep_passage(
+        &mut self,
+        (from, source, page): (&'p Space<'p>, &'p Region<'p>, PageRange),
+        (into, target, to): (&'p Space<'p>, &'p Region<'p>, PageRange),
+    ) {
+        if !self.short_cuts || page.pages() != 1 {
+            return;
+        }
+        let site = self.site(into, target);
+        if site.cache != CachePolicy::WriteBack {
+            return;
+        }
+        let (from_low, from_high) = self.between_guards(source);
+        let (from_changes, region) = (from.changes(), self.id_of(into, target));
+        self.passage = Some(Passage { from, from_low, from_high, from_changes, region, site });
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        let table = into.shadow.borrow().find(&self.geometry, deepest, to.start());
+        if let Some(table) = table {
+            self.open_block_at(&site, table, to.start());
+        }
+    }
+
+    /// Opens the block of a page that was just recorded, if that is by itself.
+    fn open_block_at(&mut self, site: &Site<'p>, table: &'p Table<'p>, page: VirtAddr) {
+        let node = site.space.extents().single_at(page);
+        if let Some(node) = node {
+            self.open_block(site, (node, table), page, true);
+        }
+    }
+}
