@@ -104,6 +104,18 @@ impl ModelKernel<'_> {
         self.stale.iter().map(|(&vaddr, &old)| (vaddr, old))
     }
 
+    /// Those of them by which the processor may do what the tables do not allow, or may do elsewhere.
+    /// One that only lacks rights makes it fault, and is forgotten with that.
+    pub fn misleading_translations(&self) -> impl Iterator<Item = (usize, Mapping)> + '_ {
+        let root = self.caller_root();
+        let safe = move |vaddr: usize, old: Mapping| {
+            root.and_then(|root| self.walk(root, vaddr)).is_some_and(|new| {
+                (new.paddr, new.cache) == (old.paddr, old.cache) && new.rights.contains(old.rights)
+            })
+        };
+        self.stale_translations().filter(move |&(vaddr, old)| !safe(vaddr, old))
+    }
+
     /// What the hardware finds for `vaddr` from the table `root` on.
     pub(super) fn walk(&self, root: usize, vaddr: usize) -> Option<Mapping> {
         let mut table = root;

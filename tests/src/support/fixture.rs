@@ -92,7 +92,7 @@ impl<'a> Fixture<'a> {
             panic!("{violation:?}");
         }
         self.kernel().check_manager();
-        assert_eq!(self.kernel().stale_translations().next(), None, "the TLB is behind");
+        assert_eq!(self.kernel().misleading_translations().next(), None, "the TLB is behind");
         let stats = self.vmm.stats();
         assert_eq!(stats.allocator.total_bytes, self.machine.ram_bytes(), "RAM is lost");
         self.check_direct_map(stats.direct_map_frames);

@@ -49,14 +49,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             NodeKind::CapCopies
         } else if pools.threads.available() < 1 {
             NodeKind::Thread
-        } else if pools.wants_windows {
-            NodeKind::Window
-        } else if pools.wants_shelves {
-            return Some(Wanted::Shelves);
-        } else if pools.wants_singles {
-            return Some(Wanted::SingleCopies);
         } else {
-            return None;
+            return pools.wanted;
         };
         Some(Wanted::Own(kind))
     }
@@ -69,8 +63,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (pools, extents) = (&self.pools, Reserve::EXTENTS + self.promised_extents());
         pools.free_extents() >= extents
             && pools.refcounts.available() != 0
-            && !pools.wants_windows
-            && !pools.wants_singles
+            && pools.wanted.is_none()
     }
 
     /// Nodes that are held back for pages which bring no memory when they are given back: whoever
@@ -140,7 +133,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             );
             if needless && self.alloc.untypeds_are_few() {
                 // Whoever has none does without: nothing is to be refused for their sake.
-                self.pools.want_nothing();
+                self.pools.wanted = None;
                 continue;
             }
             self.adopt_next_page(wanted)?;

@@ -6,6 +6,7 @@ use untyped_alloc::{Kernel, Memory};
 
 use super::decide::{decide, Covering, Present};
 use crate::manager::vmm::Vmm;
+use crate::sharing::break_cow::Cause;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::state::threads::RecordedFault;
@@ -160,7 +161,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// As [`Vmm::resolve_fault`], without the short cut for memory that is touched in order.
     #[inline]
     fn resolve_anywhere(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
-        if fault.access == Access::Write {
+        if fault.present && fault.access == Access::Write {
             if let Some(broken) = self.break_cow_touched(space, fault) {
                 return broken.map(|()| Resolution::Resolved(FaultClass::CopyOnWrite));
             }
@@ -185,7 +186,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.map_touched(space, region, address, around)?;
             }
             FaultClass::CopyOnWrite => {
-                self.break_cow(space, address.align_down(self.geometry.page_bits))?;
+                let page = address.align_down(self.geometry.page_bits);
+                self.break_cow(space, page, Cause::Write)?;
             }
             FaultClass::Recorded => self.map_recorded(space, address)?,
             FaultClass::Pager { token } => {

@@ -8,7 +8,7 @@ use crate::state::extent_node::ExtentNode;
 use crate::state::open_blocks::Shelf;
 use crate::state::refcounts::{CapCopies, RefcountGroup};
 use crate::state::region::Region;
-use crate::state::reserve::Reserve;
+use crate::state::reserve::{Reserve, Wanted};
 use crate::state::single_copies::SingleCopies;
 use crate::state::space::Space;
 use crate::state::threads::Thread;
@@ -20,19 +20,15 @@ pub(crate) struct Pools<'p> {
     pub regions: Pool<'p, Region<'p>>,
     extents: Pool<'p, ExtentNode<'p>>,
     windows: Pool<'p, Window<'p>>,
-    /// A window was to be had, and there was none.
-    pub wants_windows: bool,
     pub shelves: Pool<'p, Shelf<'p>>,
-    /// A shelf was to be had, and there was none.
-    pub wants_shelves: bool,
     pub tables: Pool<'p, Table<'p>>,
     pub spaces: Pool<'p, Space<'p>>,
     pub refcounts: Pool<'p, RefcountGroup<'p>>,
     pub copies: Pool<'p, CapCopies<'p>>,
     pub singles: Pool<'p, SingleCopies<'p>>,
-    /// A node for single copies was to be had, and there was none.
-    pub wants_singles: bool,
     pub threads: Pool<'p, Thread<'p>>,
+    /// What was to be had last, and there was none: nodes that nobody must have.
+    pub wanted: Option<Wanted>,
 }
 
 impl<'p> Pools<'p> {
@@ -41,16 +37,14 @@ impl<'p> Pools<'p> {
             regions: Pool::new(|node| &node.next_free),
             extents: Pool::new(|node| &node.next_free),
             windows: Pool::new(|node| &node.next_free),
-            wants_windows: false,
             shelves: Pool::new(|node| &node.next_free),
-            wants_shelves: false,
             tables: Pool::new(|node| &node.next_free),
             spaces: Pool::new(|node| &node.next_free),
             refcounts: Pool::new(|node| &node.next_free),
             copies: Pool::new(|node| &node.next_free),
             singles: Pool::new(|node| &node.next_free),
-            wants_singles: false,
             threads: Pool::new(|node| &node.next_free),
+            wanted: None,
         }
     }
 
@@ -84,7 +78,9 @@ impl<'p> Pools<'p> {
     #[inline(always)]
     pub fn window(&mut self) -> Option<&'p Window<'p>> {
         let window = self.windows.alloc();
-        self.wants_windows |= window.is_none();
+        if window.is_none() {
+            self.wanted = Some(Wanted::Own(NodeKind::Window));
+        }
         window
     }
 
@@ -96,20 +92,19 @@ impl<'p> Pools<'p> {
     /// Takes a shelf, as [`Pools::window`] takes a window.
     pub fn shelf(&mut self) -> Option<&'p Shelf<'p>> {
         let shelf = self.shelves.alloc();
-        self.wants_shelves |= shelf.is_none();
+        if shelf.is_none() {
+            self.wanted = Some(Wanted::Shelves);
+        }
         shelf
     }
 
     /// Takes a node for single copies, as [`Pools::window`] takes a window.
     pub fn single_copies(&mut self) -> Option<&'p SingleCopies<'p>> {
         let node = self.singles.alloc();
-        self.wants_singles |= node.is_none();
+        if node.is_none() {
+            self.wanted = Some(Wanted::SingleCopies);
+        }
         node
-    }
-
-    /// Forgets that windows, shelves or nodes for single copies were to be had.
-    pub fn want_nothing(&mut self) {
-        (self.wants_windows, self.wants_shelves, self.wants_singles) = (false, false, false);
     }
 
     /// Nodes for extents that are free.
@@ -131,19 +126,19 @@ impl<'p> Pools<'p> {
 
     /// Makes a page into windows.
     pub fn adopt_windows(&mut self, memory: &mut impl Memory<'p>, vaddr: usize) {
-        self.wants_windows = false;
+        self.wanted = None;
         self.windows.adopt(memory, vaddr);
     }
 
     /// Makes a page into shelves.
     pub fn adopt_shelves(&mut self, memory: &mut impl Memory<'p>, vaddr: usize) {
-        self.wants_shelves = false;
+        self.wanted = None;
         self.shelves.adopt(memory, vaddr);
     }
 
     /// Makes a page into nodes for single copies.
     pub fn adopt_singles(&mut self, memory: &mut impl Memory<'p>, vaddr: usize) {
-        self.wants_singles = false;
+        self.wanted = None;
         self.singles.adopt(memory, vaddr);
     }
 

@@ -156,6 +156,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (done, outcome.map_err(Error::from))
     }
 
+    /// Gives a page, at which a write has just faulted, the right to that: one kernel call, in our
+    /// own space too. The processor forgets with a fault what it knew of the page. Who has looked at
+    /// it since may fault once more, which gives it the rights that are recorded again.
+    pub(crate) fn remap_after_fault(&mut self, space: &Space<'p>, page: &Extent) -> Result {
+        let (frame, at, cache) = (page.frames.first, page.start.bits(), page.cache);
+        let (vspace, rights) = (space.root.get(), page.mapped_rights());
+        match self.kernel.page_remap(frame, vspace, at, rights, cache) {
+            // It was recorded, and is not mapped.
+            Err(Refused { error: KernelError::IllegalOperation, .. }) => {}
+            remapped => return remapped.map_err(Error::from),
+        }
+        self.kernel.page_map(frame, vspace, at, rights, cache).map_err(Error::from)
+    }
+
     /// Gives an extent's frames, in our own space, the rights it says, by unmapping and mapping
     /// each: between the two it is not there.
     fn unmap_then_map_all(&mut self, extent: &Extent) -> (usize, Result) {

@@ -64,6 +64,37 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         mapped
     }
 
+    /// As [`Vmm::copy_out`], of a page that another takes the place of: it counts as mapped all the
+    /// time.
+    pub(crate) fn copy_page_out(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        page: &Extent,
+        to: Frames,
+    ) -> Result {
+        let frame = page.frames.first;
+        self.kernel.page_unmap(frame)?;
+        let copied = self.copy_and_delete(reserve, page, to);
+        if copied.is_err() {
+            // What the kernel refuses to map now is mapped by a fault.
+            let _ = self.map_replaced(space, page);
+        }
+        copied
+    }
+
+    /// Maps a page that is recorded as mapped, and is not for the moment: twice, if need be. What is
+    /// refused is noted.
+    pub(crate) fn map_replaced(&mut self, space: &'p Space<'p>, page: &Extent) -> Result {
+        let (frame, root, at) = (page.frames.first, space.root.get(), page.start.bits());
+        let (rights, cache) = (page.mapped_rights(), page.cache);
+        let mapped = self.kernel.page_map(frame, root, at, rights, cache);
+        if mapped.is_err() && self.kernel.page_map(frame, root, at, rights, cache).is_err() {
+            space.undone.pages.set(true);
+        }
+        mapped.map_err(Error::from)
+    }
+
     /// Copies the contents of a mapped page to `to`, by way of our own space, and takes the page
     /// away: unmapped, and deleted if it is a copy. When a call is refused it is where it was.
     fn copy_out(
@@ -79,17 +110,26 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // mapping of a copy behind.
         self.page_unmap(space, frame)?;
         self.record_unmapped(space, piece);
+        let copied = self.copy_and_delete(reserve, piece, to);
+        if copied.is_err() {
+            self.restore_extent(reserve, space, *piece);
+        }
+        copied
+    }
+
+    /// Copies the contents of a page that was just unmapped, and deletes it if it is a copy. Nothing
+    /// is mapped at a temporary slot then, unless the kernel refuses that.
+    fn copy_and_delete(&mut self, reserve: &mut Reserve, page: &Extent, to: Frames) -> Result {
         // It can be mapped once, so it is free for the temporary slot now.
         let copied =
-            self.copy_through_temp_slots(reserve, piece, to).and_then(|()| match piece.source {
-                Source::Copy => self.delete_copy(frame),
+            self.copy_through_temp_slots(reserve, page, to).and_then(|()| match page.source {
+                Source::Copy => self.delete_copy(page.frames.first),
                 _ => Ok(()),
             });
         if copied.is_err() {
             // Where that is refused again, the slots see to it before they are used again.
             let _ = self.unmap_temporary(TempSlot::Target);
             let _ = self.unmap_temporary(TempSlot::View);
-            self.restore_extent(reserve, space, *piece);
         }
         copied
     }

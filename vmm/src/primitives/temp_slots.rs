@@ -22,7 +22,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             TempSlot::Target => Rights::READ_WRITE,
             TempSlot::View => Rights::READ,
         };
-        self.ensure_tables(reserve, self.own, address, self.geometry.levels.len() as u8 - 1)?;
+        if !self.temp_slots.is_reached(temp_slot, self.own.changes()) {
+            let deepest = self.geometry.levels.len() as u8 - 1;
+            self.ensure_tables(reserve, self.own, address, deepest)?;
+            self.temp_slots.reach(temp_slot, self.own.changes());
+        }
         let vspace = self.own.root.get();
         self.kernel.page_map(frame, vspace, address.bits(), rights, CachePolicy::WriteBack)?;
         self.temp_slots.insert(temp_slot, frame);

@@ -12,12 +12,21 @@ use untyped_alloc::{AllocatedFrames, Kernel, Memory};
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
-use crate::state::open_blocks::{index_in_block, Links};
+use crate::state::open_blocks::{index_in_block, Links, OpenBlock};
 use crate::state::space::Space;
 use crate::types::error::Result;
 use crate::types::fault::PageFault;
 use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
+
+/// Why copy-on-write is broken.
+#[derive(Clone, Copy)]
+pub(crate) enum Cause {
+    /// A write to the page has just faulted.
+    Write,
+    /// Something else is to be done with the page.
+    Request,
+}
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Breaks copy-on-write for every page of `range` that is under it.
@@ -25,7 +34,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut cursor = ExtentCursor::over(range);
         while let Some(Visited { extent, first, .. }) = cursor.next(space) {
             if extent.cow {
-                self.break_cow(space, extent.address(first))?;
+                self.break_cow(space, extent.address(first), Cause::Request)?;
                 // One page at a time: the others of the extent are looked up anew.
                 cursor.go_to(extent.part(first, 1).end());
             }
@@ -36,12 +45,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Gives the page at `address`, which is copy-on-write, a frame of its own with the same
     /// contents; or, if nobody else has its frame, the right to write to that. Six kernel calls and
     /// a copy (seven for what is a copied capability's); or one.
-    pub(crate) fn break_cow(&mut self, space: &'p Space<'p>, address: VirtAddr) -> Result {
+    pub(crate) fn break_cow(
+        &mut self,
+        space: &'p Space<'p>,
+        address: VirtAddr,
+        cause: Cause,
+    ) -> Result {
         let extent = space.extents().at(address);
         let extent = extent.ok_or_else(|| space.not_mapped(address.bits()))?;
         let mut extent = extent;
         if self.open_block_to_break(space, &mut extent, address) {
-            if let Some(broken) = self.break_cow_in_block(space.id.get(), address.bits()) {
+            if let Some(broken) = self.break_cow_in_block(space.id.get(), address.bits(), cause) {
                 return broken;
             }
         }
@@ -80,21 +94,30 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Breaks copy-on-write for the page at `start` (bytes), as [`Vmm::break_cow`] does, if its block
-    /// is open, and nobody else has its frame: the right to write takes one kernel call. `None`
-    /// otherwise: nothing was done then.
+    /// is open. `None` otherwise: nothing was done then.
     #[inline(never)]
-    pub(crate) fn break_cow_in_block(&mut self, space: SpaceId, start: usize) -> Option<Result> {
-        let (_, links) = self.open_blocks.find(&self.geometry, space, start)?;
+    pub(crate) fn break_cow_in_block(
+        &mut self,
+        space: SpaceId,
+        start: usize,
+        cause: Cause,
+    ) -> Option<Result> {
+        let (block, links) = self.open_blocks.find(&self.geometry, space, start)?;
         let Links { space, node, .. } = links;
         let index = index_in_block(&self.geometry, start);
         let page = node.page(index).filter(|page| page.cow && page.start.bits() == start)?;
         if !self.refcounts.is_exclusive(page.frames.first, page.source) {
-            return None;
+            return self.replace_in_block(block, links, &page);
         }
         let marked = Extent { cow: false, ..page };
-        let (done, outcome) = match marked.mapped_rights() == page.mapped_rights() {
-            true => (1, Ok(())),
-            false => self.remap(space, &marked),
+        let same = marked.mapped_rights() == page.mapped_rights();
+        let (done, outcome) = match cause {
+            _ if same => (1, Ok(())),
+            Cause::Write => {
+                let outcome = self.remap_after_fault(space, &marked);
+                (usize::from(outcome.is_ok()), outcome)
+            }
+            Cause::Request => self.remap(space, &marked),
         };
         if done != 0 {
             space.extents_mut().set_rights_in(node, &marked);
@@ -104,6 +127,48 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         Some(outcome)
+    }
+
+    /// The same for a page whose frame others have, too: it gets one of its own.
+    fn replace_in_block(
+        &mut self,
+        block: &OpenBlock<'p>,
+        links: Links<'p>,
+        page: &Extent,
+    ) -> Option<Result> {
+        let Links { space, node, .. } = links;
+        if page.abandoned {
+            return None;
+        }
+        let reserve = &mut match self.refill() {
+            Ok(reserve) => reserve,
+            Err(error) => return Some(Err(error)),
+        };
+        let (bits, mobility) = (self.geometry.page_bits, block.mobility.get());
+        // Where there was no frame ready, tables may have been given back, and the block be closed.
+        let taken =
+            self.alloc_or_prune(|alloc, kernel| alloc.alloc_frame_to_fill(kernel, bits, mobility));
+        let frames = match taken {
+            Ok(frames) => frames,
+            Err(error) => return Some(Err(error)),
+        };
+        if let Err(error) = self.copy_page_out(reserve, space, page, frames) {
+            self.free_or_defer(frames);
+            return Some(Err(error));
+        }
+        // Its old frame is mapped nowhere here any more, and a copy of its capability deleted.
+        let own = Extent { frames, cow: false, source: Source::Owned, ..*page };
+        space.extents_mut().replace_in(node, page, &own);
+        if page.source == Source::Owned {
+            // It has copies, or the page would have its frame alone.
+            self.refcounts.owner_gone(page.frames.first);
+        }
+        let index = index_in_block(&self.geometry, page.start.bits());
+        let mapped = self.map_replaced(space, &own);
+        if node.is_edge(index) {
+            self.fold(space, node);
+        }
+        Some(mapped)
     }
 
     /// The same for a page that was written to, if it may be.
@@ -120,6 +185,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !page.cow || !may || self.quarantined != 0 {
             return None;
         }
-        self.break_cow_in_block(space, page.start.bits())
+        self.break_cow_in_block(space, page.start.bits(), Cause::Write)
     }
 }

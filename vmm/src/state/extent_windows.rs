@@ -134,6 +134,13 @@ impl<'p> Extents<'p> {
         }
     }
 
+    /// Puts a page of the space's own in the place of one in a window.
+    pub fn replace_in(&mut self, node: &'p ExtentNode<'p>, page: &Extent, by: &Extent) {
+        self.totals.count(page, 1, false);
+        self.totals.count(by, 1, true);
+        node.enter_one(by);
+    }
+
     /// Records the rights of a page in a window.
     #[inline(always)]
     pub fn set_rights_in(&mut self, node: &'p ExtentNode<'p>, page: &Extent) {

@@ -30,18 +30,32 @@ pub(crate) struct TempSlots {
     /// Both pages, next to each other.
     range: PageRange,
     held: [Option<TempMapping>; 2],
+    /// The changes of the own space, as they were when each slot's page tables were found there.
+    reached: [Option<u64>; 2],
     /// The slot of a capability that was made for a moment and that the kernel would not delete.
     pub stuck: Option<CPtr>,
 }
 
 impl TempSlots {
     pub fn new(range: PageRange) -> TempSlots {
-        TempSlots { range, held: [None; 2], stuck: None }
+        TempSlots { range, held: [None; 2], reached: [None; 2], stuck: None }
     }
 
     /// Where a slot is.
     pub fn page(&self, slot: TempSlot) -> VirtAddr {
         self.range.part(slot as usize, 1).map_or(self.range.start(), PageRange::start)
+    }
+
+    /// Whether a slot's page tables are there: they were when the own space had had as many `changes`
+    /// as now (invariant I48).
+    #[inline(always)]
+    pub fn is_reached(&self, slot: TempSlot, changes: u64) -> bool {
+        self.reached[slot as usize] == Some(changes)
+    }
+
+    /// Notes that a slot's page tables are there.
+    pub fn reach(&mut self, slot: TempSlot, changes: u64) {
+        self.reached[slot as usize] = Some(changes);
     }
 
     /// The frame that is mapped at a slot, and whether it is to be given back with that.

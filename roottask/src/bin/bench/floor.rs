@@ -181,13 +181,20 @@ impl Floor {
     /// Makes a page read-only.
     #[inline(always)]
     pub fn protect(&self, page: usize) {
+        self.remap(page, CapRights::read_only());
+    }
+
+    /// Makes a page writable that was read-only.
+    #[inline(always)]
+    pub fn unprotect(&self, page: usize) {
+        self.remap(page, CapRights::read_write());
+    }
+
+    #[inline(always)]
+    fn remap(&self, page: usize, rights: CapRights) {
+        let address = self.base + (page << self.size.bits());
         self.frame(page)
-            .frame_remap(
-                self.vspace,
-                self.base + (page << self.size.bits()),
-                CapRights::read_only(),
-                VmAttributes::DEFAULT,
-            )
+            .frame_remap(self.vspace, address, rights, VmAttributes::DEFAULT)
             .expect("the floor's page is mapped");
     }
 

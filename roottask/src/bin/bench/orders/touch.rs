@@ -82,10 +82,7 @@ fn cow_last_owner(vmm: &mut Manager, toucher: &mut Toucher) -> Result {
     let floor = Floor::new(vmm, TIMES, FrameObjectType::_4k)?;
     map_all(&floor, TIMES);
     (0..TIMES).for_each(|page| floor.unmap_then_map(page));
-    let mut raw = toucher.by_hand(floor.address(0), order, |page| {
-        floor.unmap(page);
-        floor.map(page);
-    });
+    let mut raw = toucher.by_hand(floor.address(0), order, |page| floor.unprotect(page));
     let row = Row::new("fault_cow_last_owner", "fault", TIMES);
     row.print_single(&spent, &mut samples, Some(&mut raw), None);
     Ok(())
