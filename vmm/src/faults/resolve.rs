@@ -10,7 +10,7 @@ use crate::sharing::break_cow::Cause;
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::state::threads::RecordedFault;
-use crate::types::error::Result;
+use crate::types::error::{Error, Result};
 use crate::types::fault::{Access, FaultClass, Handled, PageFault, Resolution};
 use crate::types::ids::{SpaceId, ThreadId};
 
@@ -162,8 +162,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[inline]
     fn resolve_anywhere(&mut self, space: SpaceId, fault: &PageFault) -> Result<Resolution> {
         if fault.present && fault.access == Access::Write {
-            if let Some(broken) = self.break_cow_touched(space, fault) {
-                return broken.map(|()| Resolution::Resolved(FaultClass::CopyOnWrite));
+            match self.break_cow_touched(space, fault) {
+                // Nothing was done: memory may be had by moving other pages.
+                None | Some(Err(Error::Allocator(_))) => {}
+                Some(broken) => {
+                    return broken.map(|()| Resolution::Resolved(FaultClass::CopyOnWrite));
+                }
             }
         }
         self.under_pressure(|vmm| vmm.resolve_decided(space, fault))

@@ -9,9 +9,11 @@ use crate::faults::demand::{class_ahead, class_of_touch};
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::passage::Passage;
 use crate::state::region::Region;
 use crate::state::site::Site;
 use crate::state::space::Space;
+use crate::state::temp_slots::TempSlot;
 use crate::state::window::BLOCK_PAGES;
 use crate::types::error::Result;
 use crate::types::mapping::Source;
@@ -70,6 +72,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.validate_ids()?;
         self.validate_compaction()?;
         self.validate_site()?;
+        self.validate_passage()?;
         self.validate_open_blocks()?;
         self.validate_append_cursor()
     }
@@ -82,6 +85,44 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Some((slot, rule)) => hold(rule, slot.bits(), false),
             None => Ok(()),
         }
+    }
+
+    /// I48: a passage that is kept, and page tables of temporary slots that were found, are what
+    /// would be found out now.
+    fn validate_passage(&self) -> Result<(), Violation> {
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        for slot in [TempSlot::Target, TempSlot::View] {
+            let (at, reached) =
+                (self.temp_slots.page(slot), self.temp_slots.is_reached(slot, self.own.changes()));
+            let missing = self.own.shadow.borrow().missing(&self.geometry, deepest, at);
+            hold(
+                "a slot that was reached has its tables",
+                at.bits(),
+                !reached || missing.is_none(),
+            )?;
+        }
+        let Some(kept) = self.passage.filter(Passage::is_valid) else { return Ok(()) };
+        let (from, into, at) = (kept.from, kept.site.space, kept.site.low);
+        for space in [from, into] {
+            let there = self.spaces.find(space.id.get()).is_some_and(|it| core::ptr::eq(it, space));
+            hold("a passage is between spaces that there are", at, there)?;
+        }
+        let plain = |region: &&Region<'p>| region.is_callers() && !region.is_edge();
+        let region = into.regions().iter().find(|it| core::ptr::eq(*it, kept.site.region));
+        let source = self.geometry.address(kept.from_low).ok();
+        let source = source.and_then(|start| from.regions().at(start)).filter(plain);
+        let Some((source, region)) = source.zip(region.filter(plain)) else {
+            return hold("a passage is between regions of callers", at, false);
+        };
+        let limits = self.between_guards(source) == (kept.from_low, kept.from_high);
+        hold("a passage knows where its pages come from", at, limits)?;
+        let Site { low, high, rights, cache, .. } = self.site(into, region);
+        let (now, then) = ((low, high, rights), (at, kept.site.high, kept.site.rights));
+        hold("a passage leads to its region", at, self.id_of(into, region) == kept.region)?;
+        hold("a passage is as its region", at, now == then)?;
+        let alike = [cache, source.spec().cache] == [CachePolicy::WriteBack; 2];
+        let under = source.spec().ceiling.contains(region.spec().ceiling);
+        hold("pages of a passage may be shared", at, alike && under)
     }
 
     /// I18: what is known to be in vain is so.

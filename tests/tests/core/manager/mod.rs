@@ -64,6 +64,7 @@ mod left_over;
 mod memory;
 mod mobility;
 mod obtainable;
+mod passages;
 mod pinned;
 mod places;
 mod queries;

@@ -52,6 +52,7 @@ mod regions;
 #[cfg(test)]
 mod reserve;
 #[cfg(test)]
+mod single_copies;
 mod spaces;
 #[cfg(test)]
 mod temp_slots;
