@@ -10,7 +10,7 @@ use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
-use crate::state::open_blocks::Links;
+use crate::state::open_blocks::{Links, OpenBlock};
 use crate::state::passage::Passage;
 use crate::state::region::Region;
 use crate::state::reserve::Reserve;
@@ -51,7 +51,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let frame = passage.from.extents().plain_frame_at(start, bits)?;
         let rights = site.rights & most;
         match self.open_blocks.find(&self.geometry, into.space, at.bits()) {
-            Some((block, links)) if links.node.is_window() => {
+            Some((block, links))
+                if links.node.is_window() || self.widen_for_copy(block, links, at) =>
+            {
                 let fits = block.has_room_at(links.node, &self.geometry, at);
                 if !fits || links.table.is_listed_empty() {
                     return None;
@@ -60,6 +62,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             _ => self.share_beside((frame, start), (at, rights)),
         }
+    }
+
+    /// Makes a window of the only page of an open block, if it can be one with the page at `at`.
+    #[inline(never)]
+    fn widen_for_copy(&mut self, block: &OpenBlock<'p>, links: Links<'p>, at: VirtAddr) -> bool {
+        let Links { space, node, .. } = links;
+        let can = block.can_widen(node, &self.geometry, at);
+        let window = if can { self.pools.window() } else { None };
+        window.map(|window| space.extents_mut().widen(node, window)).is_some()
     }
 
     /// Shares a frame, which is mapped at `start`, as the page at `at` of an open block.
@@ -82,7 +93,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// The same, where no block is open, or only a page that is to become a window: it is open then.
+    /// The same, where no block is open: it is then.
     #[inline(never)]
     fn share_beside(
         &mut self,

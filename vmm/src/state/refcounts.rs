@@ -27,6 +27,9 @@ use crate::types::mapping::Source;
 /// Frames whose sharers one node counts: those in as many consecutive, aligned slots.
 const GROUP: usize = 32;
 
+/// How many groups are found without a search, if they lie together: of the frames of 4 MiB.
+const RECENT: usize = 32;
+
 /// How the frames of one group are shared.
 #[derive(Default)]
 pub(crate) struct RefcountGroup<'p> {
@@ -108,8 +111,9 @@ impl<'a> KeyAdapter<'a> for CopiesBySlot<'_> {
 /// Who shares what.
 pub(crate) struct FrameRefcounts<'p> {
     groups: RBTree<GroupBySlot<'p>>,
-    /// The group looked up last: a frame is looked up several times when it is shared.
-    recent: Cell<Option<&'p RefcountGroup<'p>>>,
+    /// The group looked up last of those whose numbers have the same rest: a frame is looked up
+    /// several times when it is shared, and its neighbours then.
+    recent: [Cell<Option<&'p RefcountGroup<'p>>>; RECENT],
     /// Slots of which none is in a group: first, and the first behind. It grows when groups go,
     /// which need not be known.
     uncounted: Cell<(usize, usize)>,
@@ -124,7 +128,7 @@ impl<'p> FrameRefcounts<'p> {
     pub fn new() -> Self {
         FrameRefcounts {
             groups: RBTree::new(GroupBySlot::new()),
-            recent: Cell::new(None),
+            recent: Default::default(),
             uncounted: Cell::new((0, 0)),
             copies: RBTree::new(CopiesBySlot::new()),
             singles: Singles::new(),
@@ -167,9 +171,10 @@ impl<'p> FrameRefcounts<'p> {
     /// The group that begins at slot `base`.
     #[inline]
     fn group(&self, base: usize) -> Option<&'p RefcountGroup<'p>> {
-        match self.recent.get() {
+        let recent = &self.recent[base / GROUP % RECENT];
+        match recent.get() {
             Some(group) if group.base.get() == base => Some(group),
-            _ => self.search(base).inspect(|&group| self.recent.set(Some(group))),
+            _ => self.search(base).inspect(|&group| recent.set(Some(group))),
         }
     }
 
@@ -245,7 +250,7 @@ impl<'p> FrameRefcounts<'p> {
         node.counts.iter().for_each(|count| count.set(0));
         self.groups.insert(node);
         self.uncounted.set((0, 0));
-        self.recent.set(Some(node));
+        self.recent[base / GROUP % RECENT].set(Some(node));
         Ok(node)
     }
 
@@ -279,7 +284,7 @@ impl<'p> FrameRefcounts<'p> {
         for base in bases(first, count) {
             let group = self.group(base);
             if group.is_some_and(|group| group.counts.iter().all(|count| count.get() == 0)) {
-                self.recent.set(None);
+                self.recent[base / GROUP % RECENT].set(None);
                 if let Some(node) = self.groups.find_mut(&base).remove() {
                     pool.free(node);
                 }

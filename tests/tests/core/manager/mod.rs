@@ -25,6 +25,7 @@
 //!   bookkeeping.rs the memory of the manager's own records
 //!   left_over.rs   what a refused kernel call leaves
 //!   obtainable.rs  what is said to be obtainable is asked for and given
+//!   passages.rs    pages shared one by one, first writes, when what is kept must not be gone by
 //!   pinned.rs      what the manager stands on stays as it is
 //!   scattered.rs   pages one by one, in no order
 //!   sharing.rs     what a share keeps of its source, what a refused clone leaves
@@ -38,7 +39,7 @@
 //! ```
 //!
 //! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A109,
-//! A110, A112, A113, A118, A119, A210–A212, A264, I14, I15, I22, I29, I34 and I46.
+//! A110, A112, A113, A118, A119, A210–A212, A264, A275, A276, I14, I15, I22, I29, I34, I46 and I48.
 
 mod anew;
 mod appending;
