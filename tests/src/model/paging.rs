@@ -104,8 +104,8 @@ impl ModelKernel<'_> {
         self.stale.iter().map(|(&vaddr, &old)| (vaddr, old))
     }
 
-    /// Those of them by which the processor may do what the tables do not allow, or may do elsewhere.
-    /// One that only lacks rights makes it fault, and is forgotten with that.
+    /// Those of them by which the processor may do what the tables do not allow, or may do
+    /// elsewhere. One that only lacks rights makes it fault, and is forgotten with that.
     pub fn misleading_translations(&self) -> impl Iterator<Item = (usize, Mapping)> + '_ {
         let root = self.caller_root();
         let safe = move |vaddr: usize, old: Mapping| {

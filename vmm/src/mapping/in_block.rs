@@ -88,7 +88,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Some(Ok(()))
     }
 
-    /// Gives the page at `start` (bytes) new rights, as [`Vmm::protect`] does, if its block is open.
+    /// Gives the page at `start` (bytes) new rights, as [`Vmm::protect`] does, if its block is
+    /// open.
     /// `None` otherwise, and where the rights are more than it may have: nothing was done then.
     #[inline(always)]
     pub(super) fn protect_in_block(

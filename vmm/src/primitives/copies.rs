@@ -71,8 +71,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(Frames { first, count, ..piece.frames })
     }
 
-    /// A slot for a copy that is made by itself, of those that were taken together; none where those
-    /// are taken and there are no more.
+    /// A slot for a copy that is made by itself, of those that were taken together; none where
+    /// those are taken and there are no more.
     #[inline(always)]
     fn slot_for_single(&mut self, origin: CPtr) -> Option<CPtr> {
         match self.refcounts.singles.take(origin) {

@@ -157,8 +157,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives a page, at which a write has just faulted, the right to that: one kernel call, in our
-    /// own space too. The processor forgets with a fault what it knew of the page. Who has looked at
-    /// it since may fault once more, which gives it the rights that are recorded again.
+    /// own space too. The processor forgets with a fault what it knew of the page. Who has looked
+    /// at it since may fault once more, which gives it the rights that are recorded again.
     pub(crate) fn remap_after_fault(&mut self, space: &Space<'p>, page: &Extent) -> Result {
         let (frame, at, cache) = (page.frames.first, page.start.bits(), page.cache);
         let (vspace, rights) = (space.root.get(), page.mapped_rights());

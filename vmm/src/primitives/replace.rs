@@ -83,8 +83,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         copied
     }
 
-    /// Maps a page that is recorded as mapped, and is not for the moment: twice, if need be. What is
-    /// refused is noted.
+    /// Maps a page that is recorded as mapped, and is not for the moment: twice, if need be. What
+    /// is refused is noted.
     pub(crate) fn map_replaced(&mut self, space: &'p Space<'p>, page: &Extent) -> Result {
         let (frame, root, at) = (page.frames.first, space.root.get(), page.start.bits());
         let (rights, cache) = (page.mapped_rights(), page.cache);
@@ -117,8 +117,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         copied
     }
 
-    /// Copies the contents of a page that was just unmapped, and deletes it if it is a copy. Nothing
-    /// is mapped at a temporary slot then, unless the kernel refuses that.
+    /// Copies the contents of a page that was just unmapped, and deletes it if it is a copy.
+    /// Nothing is mapped at a temporary slot then, unless the kernel refuses that.
     fn copy_and_delete(&mut self, reserve: &mut Reserve, page: &Extent, to: Frames) -> Result {
         // It can be mapped once, so it is free for the temporary slot now.
         let copied =

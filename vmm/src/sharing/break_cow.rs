@@ -93,8 +93,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         region.is_some_and(|region| self.open_block_of(space, region, extent, page))
     }
 
-    /// Breaks copy-on-write for the page at `start` (bytes), as [`Vmm::break_cow`] does, if its block
-    /// is open. `None` otherwise: nothing was done then.
+    /// Breaks copy-on-write for the page at `start` (bytes), as [`Vmm::break_cow`] does, if its
+    /// block is open. `None` otherwise: nothing was done then.
     #[inline(never)]
     pub(crate) fn break_cow_in_block(
         &mut self,

@@ -151,8 +151,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Some(Ok(Extent { source: Source::Copy, ..fresh }))
     }
 
-    /// Keeps what was found out for a page that was shared alone: the passage, and the block that it
-    /// came into.
+    /// Keeps what was found out for a page that was shared alone: the passage, and the block that
+    /// it came into.
     #[inline(never)]
     pub(super) fn keep_passage(
         &mut self,

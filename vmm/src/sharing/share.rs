@@ -191,8 +191,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Copies the frames' capabilities of all extents in a range of one space, and maps the copies
-    /// in a range of a region of another. `like` says where a piece goes what its copy is like, but for frames
-    /// and source.
+    /// in a range of a region of another. `like` says where a piece goes what its copy is like, but
+    /// for frames and source.
     pub(super) fn map_copies(
         &mut self,
         (from, range): (&'p Space<'p>, PageRange),

@@ -60,9 +60,9 @@ impl<'p> Extents<'p> {
         node.widen(window);
     }
 
-    /// Makes frames `first..first + count` of an extent, which lie in one block, a window: its node.
-    /// If they are not all, that is the first of `nodes`; if some of the others lie on either side,
-    /// the second is needed too.
+    /// Makes frames `first..first + count` of an extent, which lie in one block, a window: its
+    /// node. If they are not all, that is the first of `nodes`; if some of the others lie on either
+    /// side, the second is needed too.
     pub fn break_up(
         &mut self,
         extent: &Extent,

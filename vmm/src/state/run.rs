@@ -88,8 +88,8 @@ impl Run {
         (!self.has_gap_at(distance)).then(|| self.first.offset(distance >> self.step_bits()))
     }
 
-    /// The frame at a distance from its start, in bytes, and whose it is, if it is of a size and not
-    /// under copy-on-write.
+    /// The frame at a distance from its start, in bytes, and whose it is, if it is of a size and
+    /// not under copy-on-write.
     #[inline(always)]
     pub fn plain_frame_at(&self, distance: usize, size_bits: u8) -> Option<(CPtr, Source)> {
         let fits = self.size_bits() == size_bits && !self.attributes.cow();

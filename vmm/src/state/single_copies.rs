@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Copies that were made one by one: what each was copied of.
 //!
-//! Slots for them are taken 32 at a time, and handed out singly. That is quicker than one run of one
-//! slot after the other, and a node does for all 32.
+//! Slots for them are taken 32 at a time, and handed out singly. That is quicker than one run of
+//! one slot after the other, and a node does for all 32.
 //!
 //! ```text
 //!   slots       │ c  c  .  c  c  .  .  c … │      first … first + 31
@@ -227,7 +227,7 @@ impl<'p> Singles<'p> {
                 (taken != 0, "a node of single copies has one"),
                 (listed == (taken != u32::MAX), "nodes with room for single copies are listed"),
                 (node.quarantined.get() & !taken == 0, "what is in quarantine is a copy"),
-                (slots().all(|slot| kept(slot)), "slots of single copies are the manager's"),
+                (slots().all(&kept), "slots of single copies are the manager's"),
                 (slots().all(|copy| known(&copy)), "a single copy is counted with its frame"),
             ];
             wrong.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| (first, rule))

@@ -46,8 +46,8 @@ impl TempSlots {
         self.range.part(slot as usize, 1).map_or(self.range.start(), PageRange::start)
     }
 
-    /// Whether a slot's page tables are there: they were when the own space had had as many `changes`
-    /// as now (invariant I48).
+    /// Whether a slot's page tables are there: they were when the own space had had as many
+    /// `changes` as now (invariant I48).
     #[inline(always)]
     pub fn is_reached(&self, slot: TempSlot, changes: u64) -> bool {
         self.reached[slot as usize] == Some(changes)

@@ -39,7 +39,9 @@
 //! ```
 //!
 //! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A109,
-//! A110, A112, A113, A118, A119, A210–A212, A264, A275, A276, I14, I15, I22, I29, I34, I46 and I48.
+//! A110, A112, A113, A118, A119, A210–A212, A264, I14, I15, I22, I29, I34 and I46.
+//!
+//! A275, A276 and I48 too: `passages.rs`.
 
 mod anew;
 mod appending;
