@@ -70,7 +70,9 @@ pub struct Vmm<'p, K> {
     pub(crate) append_cursor: Option<AppendCursor<'p>>,
     /// The site of the last request for a single page.
     pub(crate) site: Option<Site<'p>>,
-    /// The regions between which a single page was shared last.
+    /// The space that pages were shared of last, and the region that they came into.
+    pub(crate) last_shared: Option<(SpaceId, RegionId)>,
+    /// The regions between which single pages were shared last.
     pub(crate) passage: Option<Passage<'p>>,
     /// Where single pages were mapped of late.
     pub(crate) open_blocks: OpenBlocks<'p>,

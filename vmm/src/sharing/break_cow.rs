@@ -51,6 +51,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         address: VirtAddr,
         cause: Cause,
     ) -> Result {
+        if let Some(broken) = self.break_cow_in_block(space.id.get(), address.bits(), cause) {
+            return broken;
+        }
         let extent = space.extents().at(address);
         let extent = extent.ok_or_else(|| space.not_mapped(address.bits()))?;
         let mut extent = extent;

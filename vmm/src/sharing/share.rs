@@ -170,7 +170,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let spec = target.spec();
         let spec = RegionSpec { rights: spec.rights & most, ..spec };
         self.share_range(from, range, (into_space, target), (to, spec))?;
-        self.keep_passage((from, region, range), (into_space, target, to));
+        // Who goes from one region into another once may not do so again.
+        if self.last_shared.replace((space, into)) == Some((space, into)) {
+            self.keep_passage((from, region, range), (into_space, target, to));
+        }
         Ok(())
     }
 

@@ -82,6 +82,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             last_space: 0,
             append_cursor: None,
             site: None,
+            last_shared: None,
             passage: None,
             open_blocks: OpenBlocks::new(),
             short_cuts: true,

@@ -70,15 +70,17 @@ fn ready(target: Target) -> Fixture<'static> {
     primed(Machine::roomy(target))
 }
 
-/// 32 tagged pages of the own space, of which two are shared with another.
+/// 32 tagged pages of the own space, of which two are shared with another; that has become
+/// usual.
 fn passage(host: &mut Fixture<'_>) -> Other {
     tagged(host, FREE, 32);
     let space = host.vmm.create_space().expect("memory");
     host.spaces.push(space);
     let region = host.vmm.reserve(space, &RegionOptions::new(64).at(THERE)).expect("addresses");
-    for (page, place) in [(3, 5), (4, 7)] {
+    for (page, place) in [(3, 5), (4, 7), (5, 2)] {
         host.vmm.share_into(host.own(), from(page), region, place).expect("memory");
     }
+    host.vmm.unmap(space, Pages::at(THERE + 2 * PAGE)).expect("mapped");
     Other { space, region }
 }
 
@@ -150,10 +152,14 @@ fn what_has_changed_is_looked_at_again(target: Target) {
     // source.
     let read = |pages| RegionOptions::new(pages).rights(Rights::READ).ceiling(Rights::READ);
     let low = host.vmm.reserve(other.space, &read(16)).expect("addresses");
-    host.vmm.share_into(own, from(1), low, 0).expect("memory");
+    for place in [0, 1, 3] {
+        host.vmm.share_into(own, from(1), low, place).expect("memory");
+    }
     let seen = host.vmm.mapping_at(other.space, low.start().bits()).expect("an address");
     assert_eq!(seen.expect("mapped").rights, Rights::READ);
-    host.vmm.share_into(own, from(1), other.region, 9).expect("memory");
+    for place in [9, 11, 12] {
+        host.vmm.share_into(own, from(1), other.region, place).expect("memory");
+    }
     let high = host.vmm.reserve(own, &RegionOptions::new(16)).expect("addresses");
     let error = beyond_ceiling(Rights::READ_WRITE, Rights::READ);
     let source = Pages::at(low.start().bits());
@@ -215,7 +221,7 @@ fn a_large_page_is_not_shared_in_part(target: Target) {
     // The first is cut.
     host.vmm.unmap(own, Pages::at(start)).expect("mapped");
     let into = host.vmm.reserve(own, &RegionOptions::new(16)).expect("addresses");
-    for page in [1, 2] {
+    for page in [1, 2, 5] {
         host.vmm.share_into(own, Pages::at(start + page * PAGE), into, page).expect("memory");
     }
     let inside = start + (1 << bits);
@@ -286,7 +292,7 @@ fn what_is_pinned_stays(target: Target) {
         ThreadOptions { stack_pages: 16, guard_pages: 1, growing: None, tls: None, name: "t" };
     let memory = host.vmm.allocate_thread_memory(own, &options).expect("memory");
     let (stack, bottom) = (memory.stack.region(), memory.stack.bottom());
-    for page in [6, 8] {
+    for page in [4, 6, 8] {
         host.vmm.unmap(own, Pages::at(bottom + page * PAGE)).expect("mapped");
         host.vmm.share_into(own, from(1), stack, page).expect("memory");
     }
