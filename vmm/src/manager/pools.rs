@@ -84,6 +84,11 @@ impl<'p> Pools<'p> {
         window
     }
 
+    /// Whether there is a window to be taken.
+    pub fn has_windows(&self) -> bool {
+        self.windows.available() != 0
+    }
+
     /// Gives a window back that was taken and not needed.
     pub fn free_window(&mut self, window: &'p Window<'p>) {
         self.windows.free(window);

@@ -89,7 +89,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         extent: &mut Extent,
         page: VirtAddr,
     ) -> bool {
-        if extent.frames.size_bits != self.geometry.page_bits {
+        // There is no window, and none will be made.
+        let in_vain =
+            extent.frames.count != 1 && !self.pools.has_windows() && self.alloc.untypeds_are_few();
+        if extent.frames.size_bits != self.geometry.page_bits || in_vain {
             return false;
         }
         let region = space.regions().at(page);
