@@ -74,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if start & (bytes - 1) != 0 || table.used() < 2 || self.pinned.count != 0 {
             return None;
         }
-        if let Err(refusal) = self.kernel.page_unmap(copy) {
+        if let Err(refusal) = self.page_unmap(space, copy) {
             return Some(Err(Error::from(refusal)));
         }
         if let Err(refusal) = self.delete_copy(copy) {

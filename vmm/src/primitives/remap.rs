@@ -160,14 +160,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// own space too. The processor forgets with a fault what it knew of the page. Who has looked
     /// at it since may fault once more, which gives it the rights that are recorded again.
     pub(crate) fn remap_after_fault(&mut self, space: &Space<'p>, page: &Extent) -> Result {
-        let (frame, at, cache) = (page.frames.first, page.start.bits(), page.cache);
-        let (vspace, rights) = (space.root.get(), page.mapped_rights());
-        match self.kernel.page_remap(frame, vspace, at, rights, cache) {
+        let to = (page.frames.first, page.start.bits());
+        let (rights, cache) = (page.mapped_rights(), page.cache);
+        match self.page_remap(space, to, rights, cache) {
             // It was recorded, and is not mapped.
             Err(Refused { error: KernelError::IllegalOperation, .. }) => {}
             remapped => return remapped.map_err(Error::from),
         }
-        self.kernel.page_map(frame, vspace, at, rights, cache).map_err(Error::from)
+        self.page_map(space, to, rights, cache).map_err(Error::from)
     }
 
     /// Gives an extent's frames, in our own space, the rights it says, by unmapping and mapping

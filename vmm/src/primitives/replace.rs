@@ -73,8 +73,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: &Extent,
         to: Frames,
     ) -> Result {
-        let frame = page.frames.first;
-        self.kernel.page_unmap(frame)?;
+        self.page_unmap(space, page.frames.first)?;
         let copied = self.copy_and_delete(reserve, page, to);
         if copied.is_err() {
             // What the kernel refuses to map now is mapped by a fault.
@@ -86,10 +85,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a page that is recorded as mapped, and is not for the moment: twice, if need be. What
     /// is refused is noted.
     pub(crate) fn map_replaced(&mut self, space: &'p Space<'p>, page: &Extent) -> Result {
-        let (frame, root, at) = (page.frames.first, space.root.get(), page.start.bits());
+        let to = (page.frames.first, page.start.bits());
         let (rights, cache) = (page.mapped_rights(), page.cache);
-        let mapped = self.kernel.page_map(frame, root, at, rights, cache);
-        if mapped.is_err() && self.kernel.page_map(frame, root, at, rights, cache).is_err() {
+        let mapped = self.page_map(space, to, rights, cache);
+        if mapped.is_err() && self.page_map(space, to, rights, cache).is_err() {
             space.undone.pages.set(true);
         }
         mapped.map_err(Error::from)

@@ -226,9 +226,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// as well, it stays recorded: a fault maps it, another try deletes it.
     #[cold]
     pub(crate) fn restore_copy(&mut self, space: &Space<'p>, piece: &Extent) {
-        let (root, at) = (space.root.get(), piece.start.bits());
-        let (frame, rights) = (piece.frames.first, piece.mapped_rights());
-        if self.kernel.page_map(frame, root, at, rights, piece.cache).is_err() {
+        let to = (piece.frames.first, piece.start.bits());
+        if self.page_map(space, to, piece.mapped_rights(), piece.cache).is_err() {
             space.undone.pages.set(true);
         }
     }

@@ -141,8 +141,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Ok(copy) => copy,
             Err(error) => return Some(Err(error)),
         };
-        let (root, cache) = (space.root.get(), CachePolicy::WriteBack);
-        if let Err(refusal) = self.kernel.page_map(copy, root, at.bits(), rights, cache) {
+        let cache = CachePolicy::WriteBack;
+        if let Err(refusal) = self.page_map(space, (copy, at.bits()), rights, cache) {
             self.delete_copies(copy, 1);
             return Some(Err(Error::from(refusal)));
         }
@@ -178,7 +178,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Opens the block of a page that was just recorded, if that is by itself.
     fn open_block_at(&mut self, site: &Site<'p>, table: &'p Table<'p>, page: VirtAddr) {
-        let node = site.space.extents().single_at(page);
+        let node = site.space.extents().recorded_alone_at(page);
         if let Some(node) = node {
             self.open_block(site, (node, table), page, true);
         }

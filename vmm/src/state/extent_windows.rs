@@ -51,7 +51,7 @@ impl<'p> Extents<'p> {
 
     /// The node of a page at an address that is recorded by itself: a window, or an extent of it
     /// alone.
-    pub fn single_at(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
+    pub fn recorded_alone_at(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
         self.covering(address).filter(|node| node.is_window() || node.count() == 1)
     }
 
