@@ -4,7 +4,7 @@
 //!
 //! Checks A275, A276 and I48 of `MODEL.md`.
 
-use untyped_alloc::{Invocation, KernelError, Rights};
+use untyped_alloc::{CachePolicy, Invocation, KernelError, Rights};
 use vmm::{
     Access, Error, FaultClass, PageFault, PageSize, Pages, Placement, Quota, RegionId,
     RegionOptions, Resolution, SpaceId, ThreadOptions,
@@ -12,7 +12,7 @@ use vmm::{
 use vmm_tests::model::CallKind;
 use vmm_tests::support::{beyond_ceiling, not_mapped};
 
-use super::{FREE, tagged};
+use super::{FREE, new_space, tagged};
 use crate::support::{Fixture, Machine, PAGE, Snapshot, Target, on_both};
 
 on_both!(
@@ -22,6 +22,7 @@ on_both!(
     what_a_space_may_have_is_all_it_gets,
     a_page_has_the_rights_that_were_asked_for,
     a_large_page_is_not_shared_in_part,
+    what_is_not_cached_is_shared_as_it_is,
     a_page_under_copy_on_write_is_its_own_first,
     a_refused_call_leaves_nothing,
     what_is_pinned_stays,
@@ -206,6 +207,21 @@ fn a_page_has_the_rights_that_were_asked_for(target: Target) {
         let seen = host.vmm.mapping_at(other.space, other.at(place)).expect("an address");
         assert_eq!(seen.expect("mapped").rights, rights);
         assert_eq!(host.mappings(other.space)[&other.at(place)].rights, rights, "in the kernel");
+        host.check();
+    }
+}
+
+/// A275.
+fn what_is_not_cached_is_shared_as_it_is(target: Target) {
+    let mut host = ready(target);
+    let (own, other) = (host.own(), new_space(&mut host));
+    let device = RegionOptions::new(16).cached(CachePolicy::Uncached);
+    let start = host.vmm.map(own, &device.at(2 * THERE)).expect("memory").start().bits();
+    let into = host.vmm.reserve(other, &device.at(3 * THERE)).expect("addresses");
+    for page in [1, 2, 5, 7, 8] {
+        host.vmm.share_into(own, Pages::at(start + page * PAGE), into, page).expect("memory");
+        let seen = host.mappings(other)[&(into.start().bits() + page * PAGE)];
+        assert_eq!(seen.cache, CachePolicy::Uncached, "page {page}");
         host.check();
     }
 }
