@@ -53,6 +53,7 @@ mod regions;
 mod reserve;
 #[cfg(test)]
 mod single_copies;
+#[cfg(test)]
 mod spaces;
 #[cfg(test)]
 mod temp_slots;
