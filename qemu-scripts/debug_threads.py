@@ -11,6 +11,7 @@ from debug_values import name_of, number, option, plain, region_nodes, tree, var
 PAGE_BITS = 12
 THREAD = "vmm::state::threads::Thread"
 COPIES = "vmm::state::refcounts::CapCopies"
+SINGLE_COPIES = "vmm::state::single_copies::SingleCopies"
 # As in sel4/src/backtrace.rs.
 MOST_CALLERS = 24
 
@@ -115,6 +116,11 @@ def print_quarantine(vmm):
     for copies in tree(vmm.vmm["refcounts"]["copies"], "by_slot", COPIES):
         if number(copies["quarantined"]):
             print(f"copied capabilities from slot {number(copies['first']):#x} on: {number(copies['live'])}")
+            count += 1
+    for copies in tree(vmm.vmm["refcounts"]["singles"]["by_slot"], "by_slot", SINGLE_COPIES):
+        if number(copies["quarantined"]):
+            print(f"copied capabilities among 32 from slot {number(copies['first']):#x} on: "
+                  f"{number(copies['quarantined']).bit_count()}")
             count += 1
     slots = vmm.vmm["temp_slots"]
     for index in range(2):

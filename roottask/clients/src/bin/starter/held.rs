@@ -34,8 +34,17 @@ pub fn show(program: &Program, memory: &Memory) -> Result<Shown> {
     Ok(unsafe { Shown::at(mapping.address()) })
 }
 
-/// Writes all pages of memory that is mapped nowhere, piece by piece.
-pub fn write_all(memory: &Memory, base: u32, pages: u32) -> Result {
+/// Makes memory that is mapped nowhere, and writes all its pages, piece by piece; none if memory is
+/// short, which it may be at each page: the account's amounts are more than there is.
+pub fn write_new(account: &Account, base: u32, pages: u32) -> Result<Option<Memory>> {
+    let Some(memory) = unless_short(account.create_memory(pages))? else { return Ok(None) };
+    match unless_short(write_all(&memory, base, pages))? {
+        Some(()) => Ok(Some(memory)),
+        None => memory.destroy().map(|()| None),
+    }
+}
+
+fn write_all(memory: &Memory, base: u32, pages: u32) -> Result {
     for page in 0..pages {
         let mut bytes = [0; PAGE_BYTES];
         for (at, place) in bytes.chunks_exact_mut(4).enumerate() {

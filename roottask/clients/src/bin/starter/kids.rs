@@ -7,7 +7,7 @@ use vmm_client::handles::{free_slot, Account, Child, Handle, Memory, Object, Res
 use vmm_client::objects::{Amounts, ProgramOptions, Rights, State, PAGE_BYTES};
 use vmm_clients::trials::{unless_short, Shown, Words, SHORT};
 
-use crate::held::{revoked, write_all};
+use crate::held::{revoked, write_new};
 use crate::kid::{amounts, span, Kid, KIDS, SHARED};
 use crate::life::{Life, BESIDE, CAME, GAP};
 
@@ -33,14 +33,11 @@ impl Life<'_> {
         let base = self.random.number();
         let own = &self.account;
         let memory = match self.random.below(2) {
-            0 => unless_short(own.create_memory(SHARED))?,
+            0 => write_new(own, base, SHARED)?,
             _ => None,
         };
         let lent = match &memory {
-            Some(memory) => {
-                write_all(memory, base, SHARED)?;
-                unless_short(memory.restrict(Rights::READ | Rights::USE, own))?
-            }
+            Some(memory) => unless_short(memory.restrict(Rights::READ | Rights::USE, own))?,
             None => None,
         };
         let shared = match (memory, lent) {
@@ -189,8 +186,7 @@ impl Life<'_> {
         assert_eq!(registers.pc(), instruction, "{}", self.place());
         kid.child.set_registers(registers)?;
         self.done.looked_at += 1;
-        let Some(page) = unless_short(self.account.create_memory(1))? else { return Ok(None) };
-        write_all(&page, kid.base, 1)?;
+        let Some(page) = write_new(&self.account, kid.base, 1)? else { return Ok(None) };
         let at = (GAP, Rights::READ);
         let mapped = kid.space.map_part(&page, (0, 1), at, &self.account);
         match unless_short(mapped)? {
