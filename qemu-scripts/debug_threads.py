@@ -10,7 +10,7 @@ from debug_values import name_of, number, option, plain, region_nodes, tree, var
 
 PAGE_BITS = 12
 THREAD = "vmm::state::threads::Thread"
-COPIES = "vmm::state::refcounts::CapCopies"
+COPIES = "vmm::state::cap_copies::CapCopies"
 SINGLE_COPIES = "vmm::state::single_copies::SingleCopies"
 # As in sel4/src/backtrace.rs.
 MOST_CALLERS = 24
@@ -113,7 +113,7 @@ def print_quarantine(vmm):
                 print(f'region of space {number(plain(space["id"])["number"])} at {number(region["start"]):#x}: '
                       f'{number(spec["pages"])} pages, "{name_of(spec)}"')
                 count += 1
-    for copies in tree(vmm.vmm["refcounts"]["copies"], "by_slot", COPIES):
+    for copies in tree(vmm.vmm["refcounts"]["runs"]["by_slot"], "by_slot", COPIES):
         if number(copies["quarantined"]):
             print(f"copied capabilities from slot {number(copies['first']):#x} on: {number(copies['live'])}")
             count += 1
@@ -171,7 +171,7 @@ class Memory:
 
     def physical(self, slot):
         """The physical address of the object that a slot has the capability of; None if not known."""
-        for copies in tree(self.vmm.vmm["refcounts"]["copies"], "by_slot", COPIES):
+        for copies in tree(self.vmm.vmm["refcounts"]["runs"]["by_slot"], "by_slot", COPIES):
             first = number(copies["first"])
             if first <= slot < first + number(copies["count"]):
                 slot = number(copies["origin"]) + slot - first

@@ -34,7 +34,7 @@ ROWS = {
     "protect_64m_read": ("and a read of each page", "the same"),
     "protect_64m_large": ("mprotect of 64 MiB in huge pages", "protect, of large pages"),
     "protect_64m_large_read": ("and a read of each page", "the same"),
-    "fork_64m": ("fork of a program with 64 MiB", "clone_space, and a thread"),
+    "fork_64m": ("fork of a program with 64 MiB", "clone_space_on_demand, and a thread"),
     "fork_64m_write": ("and the child writes to 1 % of it", "the same"),
     "fork_64m_read": ("and reads each page", "the same"),
     "cow_break_64m": ("each of these writes", "the same"),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use untyped_alloc::{Blueprint, Rights};
-use vmm::{Kind, RegionInfo, Resource, Source};
+use vmm::{Kind, RegionInfo, Resource, Source, SpaceId};
 
 use super::Run;
 use super::parts::{Cell, Contents, Origin, Page, Region, Space, Thing};
@@ -128,9 +128,14 @@ impl Run<'_> {
             }
         }
         let space = &self.state.spaces[index];
-        let gone = |at: &&usize| !seen.contains_key(at);
-        if let Some(at) = space.pages.keys().find(gone) {
-            panic!("{at:#x} of {id:?} is not mapped");
+        let gone = space.pages.iter().filter(|(at, _)| !seen.contains_key(*at));
+        let gone: Vec<(usize, Page)> = gone.map(|(&at, &page)| (at, page)).collect();
+        for (at, page) in gone {
+            assert!(page.deferred, "{at:#x} of {id:?} is not mapped");
+            self.compare_told(index, at);
+            if look != Look::AtNothing && page.rights.contains(Rights::READ) {
+                self.compare_deferred(id, at, page.cell);
+            }
         }
         for (at, (start, mapping)) in seen {
             let page = self.state.spaces[index].pages[&at];
@@ -150,13 +155,22 @@ impl Run<'_> {
         let has_no_execute = self.host.vmm.geometry().has_no_execute;
         let effective = effective(page, has_no_execute);
         assert_eq!(facts, (effective, page.cache), "{at:#x} of {id:?}, in the kernel");
+        let told = self.compare_told(index, at);
+        assert_eq!((told.page, told.size_bits), (start, mapping.size_bits), "{at:#x} of {id:?}");
+    }
+
+    /// What the manager tells of a page, which is as it should be.
+    fn compare_told(&self, index: usize, at: usize) -> vmm::Mapping {
+        let space = &self.state.spaces[index];
+        let (id, page) = (space.id, &space.pages[&at]);
+        let has_no_execute = self.host.vmm.geometry().has_no_execute;
         let told = self.host.vmm.mapping_at(id, at).expect("alive").expect("is mapped");
         let facts = (told.rights, told.cache, told.copy_on_write, told.source == Source::Copy);
         let expected = (page.rights, page.cache, page.cow, page.copy);
         assert_eq!(facts, expected, "{at:#x} of {id:?}, as the manager tells");
         let runs = Rights::READ | if has_no_execute { Rights::EXECUTE } else { Rights::empty() };
         assert_eq!(told.executable, page.rights.contains(runs), "{at:#x} of {id:?}");
-        assert_eq!((told.page, told.size_bits), (start, mapping.size_bits), "{at:#x} of {id:?}");
+        told
     }
 
     fn compare_contents(&mut self, index: usize, at: usize, cell: Cell, look: Look) {
@@ -172,6 +186,24 @@ impl Run<'_> {
             Contents::Filled(tag) if look == Look::AtAll => {
                 assert_eq!(self.host.read(id, at), tag, "what {at:#x} of {id:?} holds");
             }
+            Contents::Filled(tag) => assert_eq!(ends, [tag; 2], "the ends of {at:#x} of {id:?}"),
+            Contents::Ends(tags) => assert_eq!(ends, tags, "the ends of {at:#x} of {id:?}"),
+            Contents::Unknown => self.state.cells[cell] = Contents::Ends(ends),
+        }
+    }
+
+    /// What the manager reads of a page that is not mapped yet, where there is memory to do so.
+    fn compare_deferred(&mut self, id: SpaceId, at: usize, cell: Cell) {
+        let mut word = |at: usize| {
+            let mut bytes = [0; 8];
+            let read = self.host.vmm.read(id, at, &mut bytes);
+            read.ok().map(|()| u64::from_le_bytes(bytes))
+        };
+        let Some(ends) = word(at).zip(word(at + PAGE - 8)).map(|(first, last)| [first, last])
+        else {
+            return;
+        };
+        match self.state.cells[cell] {
             Contents::Filled(tag) => assert_eq!(ends, [tag; 2], "the ends of {at:#x} of {id:?}"),
             Contents::Ends(tags) => assert_eq!(ends, tags, "the ends of {at:#x} of {id:?}"),
             Contents::Unknown => self.state.cells[cell] = Contents::Ends(ends),

@@ -69,7 +69,7 @@ impl Run<'_> {
     /// Where every call from one on failed, undoing failed too; after `trim` every page is mapped
     /// with its rights all the same.
     fn check_undone(&self) {
-        for (id, at, page) in self.all_pages() {
+        for (id, at, page) in self.all_pages().into_iter().filter(|(_, _, page)| !page.deferred) {
             let vspace = self.host.vmm.vspace(id).expect("alive");
             let all = match self.host.vmm.geometry().has_no_execute {
                 true => Rights::READ_WRITE_EXECUTE,

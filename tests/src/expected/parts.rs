@@ -52,6 +52,8 @@ pub struct Page {
     pub copy: bool,
     /// Whether the first write gets memory of its own.
     pub cow: bool,
+    /// Whether it was cloned on demand, and may not be mapped before it is touched.
+    pub deferred: bool,
 }
 
 /// A region, or a reservation: that has [`Kind::Reservation`].

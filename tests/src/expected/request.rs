@@ -235,10 +235,10 @@ pub enum Request {
     Merge { lower: u8, upper: u8 },
     /// Moves a region.
     Move { which: u8, request: RegionRequest },
-    /// Clones a region, copy-on-write.
-    Clone { which: u8, into: u8, request: RegionRequest },
-    /// Clones a space, copy-on-write.
-    CloneSpace { space: u8 },
+    /// Clones a region, copy-on-write; with its pages mapped at once, or on demand.
+    Clone { which: u8, into: u8, request: RegionRequest, on_demand: bool },
+    /// Clones a space, copy-on-write, in one of these ways.
+    CloneSpace { space: u8, on_demand: bool },
     /// Ends copy-on-write where nobody else has the memory.
     RestoreWriteAccess { which: u8 },
     /// A thread of the space touches the first of these pages.

@@ -102,8 +102,9 @@ impl State {
     ) {
         let Region { rights, cache, .. } = *like;
         for at in range.step_by(PAGE) {
-            let page =
-                Page { rights, cache, cell: self.cell(holds), origin, copy: false, cow: false };
+            let cell = self.cell(holds);
+            let (copy, cow, deferred) = (false, false, false);
+            let page = Page { rights, cache, cell, origin, copy, cow, deferred };
             let before = self.space_mut(space).pages.insert(at, page);
             assert!(before.is_none(), "{at:#x} was mapped before");
         }
@@ -120,7 +121,7 @@ impl State {
         let page = self.space_mut(space).pages.get_mut(&at).expect("a page");
         page.cow = false;
         if let Some(own) = own {
-            (page.cell, page.copy) = (own, false);
+            (page.cell, page.copy, page.deferred) = (own, false, false);
         }
     }
 

@@ -43,8 +43,11 @@ fn request() -> impl Strategy<Value = Request> {
                     false => Request::Reserve { space, request: request.lazy(1 << (c % 5)) },
                 }
             }
-            3..7 => Request::Clone { which: a, into: b as u8, request: RegionRequest::anywhere(1) },
-            7 => Request::CloneSpace { space },
+            3..7 => {
+                let request = RegionRequest::anywhere(1);
+                Request::Clone { which: a, into: b as u8, request, on_demand: c % 2 == 0 }
+            }
+            7 => Request::CloneSpace { space, on_demand: c % 2 == 0 },
             8..20 => {
                 let (pages, write) = (usable(b as u8, 1), c % 3 != 2);
                 Request::Touch { space, pages, off: 0, write, tag }

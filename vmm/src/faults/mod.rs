@@ -2,6 +2,7 @@
 //! Page faults: what they are, what resolves them, who is asked, and what a person is told.
 
 pub(crate) mod decide;
+pub(crate) mod deferred;
 pub(crate) mod demand;
 pub(crate) mod dense;
 pub(crate) mod hand_over;

@@ -346,8 +346,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: &'p Space<'p>,
         moved: Extent,
     ) -> Result {
-        let frame = piece.frames.first;
-        self.page_unmap(from, frame)?;
+        // Where it comes somebody may touch it who has nobody to map it then.
+        if !into.store.get() {
+            self.make_deferred(piece)?;
+        }
+        self.page_unmap(from, piece.mapped(0))?;
         self.record_unmapped(from, piece);
         let mapped = self.map_extent(reserve, into, moved).map_err(|(error, _)| error);
         if mapped.is_err() {

@@ -77,11 +77,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.validate_append_cursor()
     }
 
-    /// I48: what is known of copies that were made one by one.
+    /// I48, I59: what is known of copies that were made one by one, and of those that are deferred.
     fn validate_single_copies(&self) -> Result<(), Violation> {
         let kept = |slot| matches!(self.alloc.slot_use(slot), SlotUse::Kept);
         let counted = |frame| usize::from(self.refcounts.count(frame).copies());
-        match self.refcounts.singles.check(kept, counted) {
+        let singles = self.refcounts.singles.check(kept, counted);
+        match singles.or_else(|| self.refcounts.runs.check()) {
             Some((slot, rule)) => hold(rule, slot.bits(), false),
             None => Ok(()),
         }

@@ -4,9 +4,10 @@
 use page_tables::Table;
 use untyped_alloc::{Memory, Pool};
 
+use crate::state::cap_copies::CapCopies;
 use crate::state::extent_node::ExtentNode;
 use crate::state::open_blocks::Shelf;
-use crate::state::refcounts::{CapCopies, RefcountGroup};
+use crate::state::refcounts::RefcountGroup;
 use crate::state::region::Region;
 use crate::state::reserve::{Reserve, Wanted};
 use crate::state::single_copies::SingleCopies;

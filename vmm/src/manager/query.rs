@@ -137,7 +137,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Some(mapping) => mapping,
             None => return Err(self.space(space)?.not_mapped(address)),
         };
-        let base = self.kernel.page_get_address(mapping.frame)?;
+        let base = self.kernel.page_get_address(self.capability_of(mapping.frame))?;
         let (space, at) = (self.space(space)?, self.geometry.address(address)?);
         // Where a large page was cut in vain, the small ones are not joined again.
         while let Some((node, _)) = space.cut.take(|page| page.covers(at)) {

@@ -193,8 +193,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let table = self.table_at(reserve, space, extent.start)?;
         // Found and taken now, so that recording cannot fail.
         let record = self.record_for(reserve, site, extent)?;
-        let (frame, address) = (extent.frames.first, extent.start.bits());
-        let mapped = self.page_map(space, (frame, address), extent.rights, extent.cache);
+        let to = (extent.mapped(0), extent.start.bits());
+        let mapped = self.page_map(space, to, extent.rights, extent.cache);
         if let Err(error) = mapped {
             match record {
                 Record::Node(node) => self.pools.spare_extent(reserve, node),
@@ -208,7 +208,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(match record {
             Record::Extent(before) => {
                 self.close_block(space, before.start().bits());
-                self.close_block(space, address);
+                self.close_block(space, extent.start.bits());
                 space.extents_mut().extend(before, self.geometry.page_bytes());
                 None
             }

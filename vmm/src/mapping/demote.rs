@@ -271,12 +271,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // 2. The large page goes, and is copied. Until it is back, or the small ones are there, a
         //    touch faults.
         let copied = nodes.and_then(|(_, record)| {
-            self.page_unmap(space, large.frames.first)?;
+            self.page_unmap(space, large.mapped(0))?;
             let copied = self.copy_contents(reserve, &large, small, view);
             if copied.is_err() {
                 // It is recorded still. Where this is refused too, a fault maps it, or `trim` does.
-                let (frame, at) = (large.frames.first, large.start.bits());
-                let mapped = self.page_map(space, (frame, at), large.mapped_rights(), large.cache);
+                let (page, at) = (large.mapped(0), large.start.bits());
+                let mapped = self.page_map(space, (page, at), large.mapped_rights(), large.cache);
                 space.undone.pages.set(space.undone.pages.get() || mapped.is_err());
             }
             copied.map(|()| record)
@@ -353,7 +353,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut cursor = range.part(0, done).map(ExtentCursor::over);
         let mut pieces = core::iter::from_fn(|| cursor.as_mut()?.next(space)).map(|one| one.part());
         let refused = pieces.any(|piece| {
-            (0..piece.frames.count).any(|at| self.page_unmap(space, piece.frame(at)).is_err())
+            (0..piece.frames.count).any(|at| self.page_unmap(space, piece.mapped(at)).is_err())
         });
         let reserve = &mut Reserve::as_it_is();
         if refused {

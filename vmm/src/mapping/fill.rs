@@ -16,6 +16,7 @@ use crate::state::site::Site;
 use crate::state::space::Space;
 use crate::types::error::Error;
 use crate::types::ids::SpaceId;
+use crate::types::mapping::Source;
 use crate::types::quota::Resource;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -111,7 +112,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         to: (CPtr, usize),
         rights: Rights,
     ) -> Result<(), Refused> {
-        self.page_map(space, to, rights, CachePolicy::WriteBack)
+        let (frame, address) = to;
+        let page = ((frame, Source::Owned), address);
+        self.page_map(space, page, rights, CachePolicy::WriteBack)
     }
 
     /// Makes a window of the only page of an open block, unless the page at `start` (bytes) goes on

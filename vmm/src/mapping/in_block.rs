@@ -48,7 +48,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if copied || self.refcounts.any_in(&frames) {
             return None;
         }
-        if let Err(refusal) = self.page_unmap(space, frame) {
+        if let Err(refusal) = self.page_unmap(space, (frame, Source::Owned)) {
             return Some(Err(Error::from(refusal)));
         }
         table.use_one_less();
@@ -74,7 +74,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if start & (bytes - 1) != 0 || table.used() < 2 || self.pinned.count != 0 {
             return None;
         }
-        if let Err(refusal) = self.page_unmap(space, copy) {
+        if let Err(refusal) = self.page_unmap(space, (copy, Source::Copy)) {
             return Some(Err(Error::from(refusal)));
         }
         if let Err(refusal) = self.delete_copy(copy) {

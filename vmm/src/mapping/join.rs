@@ -264,7 +264,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         while let Some(Visited { extent, .. }) = cursor.next(space) {
             let mut frames = 0..extent.frames.count;
             let refused = frames.find_map(|at| {
-                let refused = self.page_unmap(space, extent.frame(at)).err()?;
+                let refused = self.page_unmap(space, extent.mapped(at)).err()?;
                 Some((at, refused))
             });
             let done = refused.as_ref().map_or(extent.frames.count, |&(at, _)| at);

@@ -41,7 +41,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// it is no slot.
     pub fn copy_cap(&mut self, dst: CapPath, src: CPtr, rights: Rights) -> Result {
         self.note_copied(src);
-        let src = self.alloc.path(src);
+        let src = self.alloc.path(self.capability_of(src));
         self.kernel.cnode_copy(dst, src, rights).map_err(Error::from)
     }
 

@@ -5,6 +5,7 @@ use page_tables::VirtAddr;
 use untyped_alloc::{Blame, CPtr, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
+use crate::state::cap_copies::MAX_TOGETHER;
 use crate::state::extent::Extent;
 use crate::state::refcounts::{Count, MAX_COPIES};
 use crate::state::reserve::Reserve;
@@ -16,29 +17,48 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Copies the capabilities of an extent's frames into consecutive slots, and counts them: of
     /// all of them, or, where the slots that are free lie scattered, of the first few.
     pub(crate) fn copy_frames(&mut self, _reserve: &mut Reserve, piece: &Extent) -> Result<Frames> {
-        let origin = match piece.source {
-            Source::Copy => {
-                let frame = piece.frames.first;
-                self.refcounts
-                    .origin(frame)
-                    .ok_or(Error::NotManaged { address: piece.start.bits() })?
-            }
-            _ => piece.frames.first,
-        };
-        let count = piece.frames.count;
+        let (origin, count) = (self.origin_of(piece)?, piece.frames.count);
         if count == 1 {
             if let Some(copied) = self.copy_alone(origin, piece.start) {
                 return copied.map(|first| Frames { first, ..piece.frames });
             }
         }
+        self.copy_run(piece, origin, |vmm, index, copy| {
+            let src = vmm.alloc.path(origin.offset(index));
+            vmm.fill_slot(copy, |kernel, dst| kernel.cnode_copy(dst, src, Rights::all()))
+        })
+    }
+
+    /// The capability that those of an extent's frames begin with, or are copied of.
+    pub(super) fn origin_of(&self, piece: &Extent) -> Result<CPtr> {
+        let frame = piece.frames.first;
+        match piece.source {
+            Source::Copy => {
+                let origin = self.refcounts.origin(frame);
+                origin.ok_or(Error::NotManaged { address: piece.start.bits() })
+            }
+            _ => Ok(frame),
+        }
+    }
+
+    /// Takes consecutive slots for copies of capabilities from `origin` on, has each filled, and
+    /// counts it: for all of an extent's frames, or, where the slots that are free lie scattered,
+    /// for the first few.
+    pub(super) fn copy_run(
+        &mut self,
+        piece: &Extent,
+        origin: CPtr,
+        mut fill: impl FnMut(&mut Self, usize, CPtr) -> Result,
+    ) -> Result<Frames> {
+        let all = piece.frames.count.min(MAX_TOGETHER);
         self.refcounts
-            .insert_groups(&mut self.pools.refcounts, origin, count)
+            .insert_groups(&mut self.pools.refcounts, origin, all)
             .map_err(|_| Error::OutOfNodes(NodeKind::Refcounts))?;
         let Some(node) = self.pools.copies.alloc() else {
-            self.remove_unused_groups(origin, count);
+            self.remove_unused_groups(origin, all);
             return Err(Error::OutOfNodes(NodeKind::CapCopies));
         };
-        let (all, mut count) = (count, count);
+        let mut count = all;
         let first = loop {
             match self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, count)) {
                 Ok(first) => break first,
@@ -50,13 +70,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 }
             }
         };
-        self.refcounts.insert_copies(node, first, origin, count);
+        self.refcounts.runs.insert(node, first, origin, count);
         for index in 0..count {
             let (frame, copy) = (origin.offset(index), first.offset(index));
-            let src = self.alloc.path(frame);
             let copied = match self.refcounts.count(frame).copies() {
                 MAX_COPIES => Err(Error::SharedTooOften { address: piece.address(index).bits() }),
-                _ => self.fill_slot(copy, |kernel, dst| kernel.cnode_copy(dst, src, Rights::all())),
+                _ => fill(self, index, copy),
             };
             if let Err(error) = copied {
                 self.delete_copies(first, index);
@@ -139,7 +158,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             if self.delete_copy(first.offset(index)).is_err() {
                 // Those before, if there are any, are somebody's, and stay so.
                 let left = self.pools.copies.alloc();
-                let left = left.and_then(|node| self.refcounts.split_copies(node, first));
+                let left = left.and_then(|node| self.refcounts.runs.split(node, first));
                 left.into_iter().for_each(|node| self.pools.copies.free(node));
                 // The last ones are deleted first, so those left are known by their number.
                 self.quarantined += usize::from(self.refcounts.quarantine_copies(first));
@@ -162,13 +181,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Deletes one copy, which is not mapped: the kernel unmaps a page only with the last
     /// capability to its frame (`Mode_finaliseCap`), and would leave this one's mapping behind. The
-    /// frame is given back if nobody else has it. One kernel call.
+    /// frame is given back if nobody else has it. One kernel call; none where it is deferred.
     pub(crate) fn delete_copy(&mut self, copy: CPtr) -> Result {
         if let Some(node) = self.refcounts.singles.of(copy) {
             return self.delete_single(node, copy);
         }
         let Some(origin) = self.refcounts.origin(copy) else { return Ok(()) };
-        self.kernel.cnode_delete(self.alloc.path(copy))?;
+        if !self.refcounts.is_deferred(copy) {
+            self.kernel.cnode_delete(self.alloc.path(copy))?;
+        }
         // Who has the frame alone now may have it moved.
         self.compaction.look_again();
         if self.refcounts.uncopied(copy, origin) == Count::ORPHAN {
@@ -207,7 +228,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Frees the slots of copies that are all deleted.
     fn free_copy_slots(&mut self, copy: CPtr) {
-        let Some(copies) = self.refcounts.remove_deleted_copies(copy) else { return };
+        let Some(copies) = self.refcounts.runs.remove_deleted(copy) else { return };
         let (first, count) = copies.slots();
         // They were taken together and are empty.
         let _ = self.alloc.free_kept_slots(first, count);

@@ -61,8 +61,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let mut outcome = Ok(());
             while done < count {
                 let address = start.bits() + (done << step_bits);
-                let frame = extent.frame(index + done);
-                outcome = self.page_map(space, (frame, address), rights, extent.cache);
+                let page = extent.mapped(index + done);
+                outcome = self.page_map(space, (page, address), rights, extent.cache);
                 if outcome.is_err() {
                     break;
                 }

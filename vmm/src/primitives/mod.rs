@@ -7,6 +7,7 @@
 pub(crate) mod aliases;
 pub(crate) mod caps;
 pub(crate) mod copies;
+mod deferred;
 pub(crate) mod extents;
 pub(crate) mod install;
 pub(crate) mod moves;

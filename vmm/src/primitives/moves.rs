@@ -24,7 +24,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // Taken first: once the pages are moved, recording that must not fail.
         let node = self.pools.extent(reserve)?;
         for index in 0..extent.frames.count {
-            if let Err(error) = self.page_unmap(space, extent.frame(index)) {
+            if let Err(error) = self.page_unmap(space, extent.mapped(index)) {
                 self.pools.spare_extent(reserve, node);
                 if index != 0 {
                     // Those unmapped so far are mapped again, where they were.
@@ -49,7 +49,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 // old.
                 let done = (mapped_end.bits() - moved.start.bits()) >> extent.frames.size_bits;
                 let mut back = done;
-                while back != 0 && self.page_unmap(space, extent.frame(back - 1)).is_ok() {
+                while back != 0 && self.page_unmap(space, extent.mapped(back - 1)).is_ok() {
                     back -= 1;
                 }
                 // Those are mapped nowhere; the first `back` ones are at the new place for now.

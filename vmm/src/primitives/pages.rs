@@ -1,25 +1,36 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The kernel calls that map a page, unmap it and give it other rights.
 //!
-//! Nothing is touched in a store, so its pages are recorded as any others and mapped nowhere: there
-//! each of these is done at once, without a call.
+//! Nothing is touched in a store, so its pages are recorded as any others and mapped nowhere; nor
+//! is a page whose copied capability is deferred mapped, before it is touched. For these each of
+//! the three is done at once, without a call.
 
 use untyped_alloc::{CPtr, CachePolicy, Kernel, Memory, Refused, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::space::Space;
+use crate::types::mapping::Source;
+
+/// A page that is mapped: by which capability, and where that comes from.
+pub(crate) type Mapped = (CPtr, Source);
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
+    /// Whether a page is recorded in a space only, and the kernel has it mapped nowhere.
+    #[inline(always)]
+    fn is_only_recorded(&self, space: &Space<'p>, (frame, source): Mapped) -> bool {
+        space.store.get() || (source == Source::Copy && self.refcounts.is_deferred(frame))
+    }
+
     /// Maps a frame at `address` (bytes) of a space, where its page table is. One kernel call.
     #[inline(always)]
     pub(crate) fn page_map(
         &mut self,
         space: &Space<'p>,
-        (frame, address): (CPtr, usize),
+        ((frame, source), address): (Mapped, usize),
         rights: Rights,
         cache: CachePolicy,
     ) -> Result<(), Refused> {
-        match space.store.get() {
+        match self.is_only_recorded(space, (frame, source)) {
             true => Ok(()),
             false => self.kernel.page_map(frame, space.root.get(), address, rights, cache),
         }
@@ -27,8 +38,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Unmaps a frame that is recorded in a space, mapped there or not. One kernel call.
     #[inline(always)]
-    pub(crate) fn page_unmap(&mut self, space: &Space<'p>, frame: CPtr) -> Result<(), Refused> {
-        match space.store.get() {
+    pub(crate) fn page_unmap(
+        &mut self,
+        space: &Space<'p>,
+        (frame, source): Mapped,
+    ) -> Result<(), Refused> {
+        match self.is_only_recorded(space, (frame, source)) {
             true => self.unmap_looked_at(frame),
             false => self.kernel.page_unmap(frame),
         }
@@ -49,11 +64,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub(crate) fn page_remap(
         &mut self,
         space: &Space<'p>,
-        (frame, address): (CPtr, usize),
+        ((frame, source), address): (Mapped, usize),
         rights: Rights,
         cache: CachePolicy,
     ) -> Result<(), Refused> {
-        match space.store.get() {
+        match self.is_only_recorded(space, (frame, source)) {
             true => Ok(()),
             false => self.kernel.page_remap(frame, space.root.get(), address, rights, cache),
         }

@@ -31,16 +31,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let extent = space.extents().at(address);
         let Some(extent) = extent else { return Ok(()) };
         let piece = extent.part(extent.index_of(address), 1);
-        let (frame, start, cache) = (piece.frames.first, piece.start.bits(), piece.cache);
-        let rights = piece.mapped_rights();
         // As a rule it is mapped by now: several threads touched it before the first was answered.
-        match self.page_remap(space, (frame, start), rights, cache) {
-            // It is not mapped (any more).
-            Err(Refused { error: KernelError::IllegalOperation, .. }) => {}
-            remapped => return remapped.map_err(Error::from),
-        }
-        let mapped = self.page_map(space, (frame, start), rights, cache);
-        mapped.map_err(Error::from)
+        self.remap_or_map(space, &piece)
     }
 
     /// Gives every page of a space that is recorded its mapping and its rights again. One kernel
@@ -140,7 +132,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut outcome = Ok(());
         while done < extent.frames.count {
             let address = extent.start.bits() + (done << bits);
-            outcome = self.page_remap(space, (extent.frame(done), address), rights, extent.cache);
+            outcome = self.page_remap(space, (extent.mapped(done), address), rights, extent.cache);
             if outcome.is_err() {
                 break;
             }
@@ -160,12 +152,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// own space too. The processor forgets with a fault what it knew of the page. Who has looked
     /// at it since may fault once more, which gives it the rights that are recorded again.
     pub(crate) fn remap_after_fault(&mut self, space: &Space<'p>, page: &Extent) -> Result {
-        let to = (page.frames.first, page.start.bits());
+        self.remap_or_map(space, page)
+    }
+
+    /// Gives a recorded page its rights, or its mapping where it has none.
+    fn remap_or_map(&mut self, space: &Space<'p>, page: &Extent) -> Result {
+        let to = (page.mapped(0), page.start.bits());
         let (rights, cache) = (page.mapped_rights(), page.cache);
-        match self.page_remap(space, to, rights, cache) {
-            // It was recorded, and is not mapped.
-            Err(Refused { error: KernelError::IllegalOperation, .. }) => {}
-            remapped => return remapped.map_err(Error::from),
+        if !self.make_deferred(page)? {
+            match self.page_remap(space, to, rights, cache) {
+                // It was recorded, and is not mapped (any more).
+                Err(Refused { error: KernelError::IllegalOperation, .. }) => {}
+                remapped => return remapped.map_err(Error::from),
+            }
         }
         self.page_map(space, to, rights, cache).map_err(Error::from)
     }

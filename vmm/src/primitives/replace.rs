@@ -73,7 +73,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: &Extent,
         to: Frames,
     ) -> Result {
-        self.page_unmap(space, page.frames.first)?;
+        self.page_unmap(space, page.mapped(0))?;
         let copied = self.copy_and_delete(reserve, page, to);
         if copied.is_err() {
             // What the kernel refuses to map now is mapped by a fault.
@@ -85,7 +85,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps a page that is recorded as mapped, and is not for the moment: twice, if need be. What
     /// is refused is noted.
     pub(crate) fn map_replaced(&mut self, space: &'p Space<'p>, page: &Extent) -> Result {
-        let to = (page.frames.first, page.start.bits());
+        let to = (page.mapped(0), page.start.bits());
         let (rights, cache) = (page.mapped_rights(), page.cache);
         let mapped = self.page_map(space, to, rights, cache);
         if mapped.is_err() && self.page_map(space, to, rights, cache).is_err() {
@@ -103,11 +103,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         piece: &Extent,
         to: Frames,
     ) -> Result {
-        let frame = piece.frames.first;
         // Unmapped before it is copied: no write of another thread may come between the copy and
         // the end of the old page. And before its capability is deleted: the kernel would leave the
         // mapping of a copy behind.
-        self.page_unmap(space, frame)?;
+        self.page_unmap(space, piece.mapped(0))?;
         self.record_unmapped(space, piece);
         let copied = self.copy_and_delete(reserve, piece, to);
         if copied.is_err() {
@@ -147,7 +146,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         let view = match self.alias_of(piece) {
             Some(address) => address,
-            None => self.map_temporarily(reserve, TempSlot::View, piece.frames.first)?,
+            None => {
+                self.make_deferred(piece)?;
+                self.map_temporarily(reserve, TempSlot::View, piece.frames.first)?
+            }
         };
         self.kernel.copy(target, view, self.geometry.page_bytes());
         // Nothing is mapped there where the direct map has served.

@@ -111,7 +111,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         };
         let frames = Frames { first: single.frame, count: 1, size_bits };
-        self.page_unmap(space, frames.first)?;
+        self.page_unmap(space, (frames.first, Source::Owned))?;
         let unlinked = single.take_out(self.geometry.page_bytes());
         drop(extents);
         self.free_unlinked(space, unlinked);
@@ -140,7 +140,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let Some((frame, source)) = node.frame_of_page(number) else { continue };
             outcome = match (source, node.page(number)) {
                 (Source::Copy, Some(page)) => self.unmap_copy(space, &page),
-                _ => self.page_unmap(space, frame).map_err(Error::from),
+                _ => self.page_unmap(space, (frame, source)).map_err(Error::from),
             };
             if outcome.is_err() {
                 break;
@@ -207,15 +207,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn unmap_frame(&mut self, space: &Space<'p>, extent: &Extent, index: usize) -> Result {
         match extent.source {
             Source::Copy => self.unmap_copy(space, &extent.part(index, 1)),
-            _ => Ok(self.page_unmap(space, extent.frame(index))?),
+            _ => Ok(self.page_unmap(space, extent.mapped(index))?),
         }
     }
 
     /// Unmaps a page and deletes its capability, a copy; where that is refused it is mapped again.
     fn unmap_copy(&mut self, space: &Space<'p>, piece: &Extent) -> Result {
-        let frame = piece.frames.first;
-        self.page_unmap(space, frame)?;
-        let deleted = self.delete_copy(frame);
+        self.page_unmap(space, piece.mapped(0))?;
+        let deleted = self.delete_copy(piece.frames.first);
         if deleted.is_err() {
             self.restore_copy(space, piece);
         }
@@ -226,7 +225,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// as well, it stays recorded: a fault maps it, another try deletes it.
     #[cold]
     pub(crate) fn restore_copy(&mut self, space: &Space<'p>, piece: &Extent) {
-        let to = (piece.frames.first, piece.start.bits());
+        let to = (piece.mapped(0), piece.start.bits());
         if self.page_map(space, to, piece.mapped_rights(), piece.cache).is_err() {
             space.undone.pages.set(true);
         }

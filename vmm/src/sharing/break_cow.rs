@@ -65,7 +65,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let index = extent.index_of(address);
         let piece = extent.part(index, 1);
         if self.refcounts.is_exclusive(piece.frames.first, piece.source) {
-            return self.unmark_cow(space, piece);
+            self.unmark_cow(space, piece)?;
+            return match cause {
+                Cause::Write if self.is_deferred(&piece) => self.map_recorded(space, address),
+                Cause::Write | Cause::Request => Ok(()),
+            };
         }
         // It was paid for when the clone was made: what is shared counts as what is its own.
         let reserve = &mut self.refill()?;

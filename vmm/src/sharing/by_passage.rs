@@ -142,7 +142,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Err(error) => return Some(Err(error)),
         };
         let cache = CachePolicy::WriteBack;
-        if let Err(refusal) = self.page_map(space, (copy, at.bits()), rights, cache) {
+        let to = ((copy, Source::Copy), at.bits());
+        if let Err(refusal) = self.page_map(space, to, rights, cache) {
             self.delete_copies(copy, 1);
             return Some(Err(Error::from(refusal)));
         }

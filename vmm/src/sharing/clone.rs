@@ -2,7 +2,8 @@
 //! Cloning, lazily: a clone shares every frame until one of the two sides writes.
 //!
 //! ```text
-//!   clone    both sides' extents are marked; what could be written is mapped read-only
+//!   clone    both sides' extents are marked; what could be written is mapped read-only; on demand
+//!            the clone's pages are recorded, and mapped when they are touched
 //!   write    faults; see break_cow.rs
 //! ```
 //!
@@ -13,6 +14,7 @@
 use page_tables::PageRange;
 use untyped_alloc::{Blame, Kernel, Memory};
 
+use super::share::Copies;
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
@@ -63,19 +65,58 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: SpaceId,
         placement: Placement,
     ) -> Result<RegionId> {
-        let cloned = self.clone_and_cut(region, into, placement);
+        let cloned = self.clone_and_cut(region, into, placement, Copies::AtOnce);
         self.finish_cloned(region, cloned)
     }
 
-    /// As [`Vmm::clone_region`]; large pages that were cut are recorded as such still.
-    fn clone_and_cut(
+    /// As [`Vmm::clone_region`], into a space whose threads all have their faults answered: a page
+    /// of the clone is mapped there when it is touched, and not before. One kernel call a page that
+    /// can be written, and none for others, such as those of what was cloned before. The first
+    /// touch takes two more, and no memory: that fails only where the kernel refuses a call. A page
+    /// that is given up untouched takes none.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{Access, PageFault, Placement, RegionOptions, Resolution};
+    ///
+    /// let (own, other) = (vmm.own_space(), vmm.create_space()?);
+    /// let ledger = vmm.map(own, &RegionOptions::new(4).named("ledger"))?;
+    /// let copy = vmm.clone_region_on_demand(ledger, other, Placement::anywhere())?;
+    /// let (mine, theirs) = (ledger.start().bits(), copy.start().bits());
+    /// // The page is there, and is mapped when it is touched.
+    /// assert_eq!(vmm.physical_address(own, mine)?, vmm.physical_address(other, theirs)?);
+    /// let fault = PageFault { address: theirs, access: Access::Read, present: false, ip: 0 };
+    /// assert!(matches!(vmm.resolve_fault(other, &fault)?, Resolution::Resolved(_)));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::OwnSpace`] for the manager's own, where nobody answers its faults; those of
+    /// [`Vmm::clone_region`].
+    pub fn clone_region_on_demand(
         &mut self,
         region: RegionId,
         into: SpaceId,
         placement: Placement,
     ) -> Result<RegionId> {
+        let cloned = self.clone_and_cut(region, into, placement, Copies::WhenTouched);
+        self.finish_cloned(region, cloned)
+    }
+
+    /// Clones a region; large pages that were cut are recorded as such still.
+    fn clone_and_cut(
+        &mut self,
+        region: RegionId,
+        into: SpaceId,
+        placement: Placement,
+        copies: Copies,
+    ) -> Result<RegionId> {
+        self.check_on_demand(into, copies)?;
         let clone = self.reserve_like(region, into, placement)?;
-        let made = self.under_pressure(|vmm| vmm.try_clone_pages(region, 0, clone, usize::MAX));
+        let made =
+            self.under_pressure(|vmm| vmm.try_clone_pages((region, 0), clone, usize::MAX, copies));
         match made {
             Ok(_) => Ok(clone),
             Err(error) => {
@@ -83,6 +124,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.free_region_or_quarantine(&mut Reserve::as_it_is(), space, target);
                 Err(error)
             }
+        }
+    }
+
+    /// Refuses pages that are mapped when they are touched in our own space.
+    fn check_on_demand(&self, into: SpaceId, copies: Copies) -> Result {
+        match copies == Copies::WhenTouched && self.own.id.get() == into {
+            true => Err(Error::OwnSpace(into)),
+            false => Ok(()),
         }
     }
 
@@ -133,8 +182,33 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         into: RegionId,
         most: usize,
     ) -> Result<usize> {
-        let cloned = self.under_pressure(|vmm| vmm.try_clone_pages(region, page, into, most));
-        self.finish_cloned(region, cloned)
+        self.clone_some((region, page), into, most, Copies::AtOnce)
+    }
+
+    /// As [`Vmm::clone_pages`], on demand, as [`Vmm::clone_region_on_demand`] clones.
+    ///
+    /// # Errors
+    /// [`Error::OwnSpace`]; those of [`Vmm::clone_pages`].
+    pub fn clone_pages_on_demand(
+        &mut self,
+        region: RegionId,
+        page: usize,
+        into: RegionId,
+        most: usize,
+    ) -> Result<usize> {
+        self.check_on_demand(into.space(), Copies::WhenTouched)?;
+        self.clone_some((region, page), into, most, Copies::WhenTouched)
+    }
+
+    fn clone_some(
+        &mut self,
+        from: (RegionId, usize),
+        into: RegionId,
+        most: usize,
+        copies: Copies,
+    ) -> Result<usize> {
+        let cloned = self.under_pressure(|vmm| vmm.try_clone_pages(from, into, most, copies));
+        self.finish_cloned(from.0, cloned)
     }
 
     /// Ends a request to clone pages of a region: where it was refused, large ones that it has cut
@@ -149,10 +223,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     fn try_clone_pages(
         &mut self,
-        region: RegionId,
-        page: usize,
+        (region, page): (RegionId, usize),
         into: RegionId,
         most: usize,
+        copies: Copies,
     ) -> Result<usize> {
         let (space, source) = self.region(region)?;
         let (into_space, target) = self.region(into)?;
@@ -201,9 +275,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // 3. All pages of the part are write-protected and marked, and then copied: at no moment
         //    can one side write to a page that the other has already.
         let alike = |start, piece: &Extent| Ok(Extent { start, abandoned: false, ..*piece });
+        let into = (into_space, target);
         let cloned = self
             .write_protect(space, part)
-            .and_then(|()| self.map_copies((space, part), (into_space, target), to, alike));
+            .and_then(|()| self.map_copies((space, part), into, to, (copies, alike)));
         match cloned {
             Ok(()) => {
                 self.join_in(space, part);
@@ -280,6 +355,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::OwnSpace`] for the manager's own, in which the threads run that resolve faults;
     /// those of [`Vmm::create_space`] and [`Vmm::clone_region`]. Nothing is left behind.
     pub fn clone_space(&mut self, space: SpaceId) -> Result<SpaceId> {
+        self.clone_space_with(space, Copies::AtOnce)
+    }
+
+    /// As [`Vmm::clone_space`], on demand, as [`Vmm::clone_region_on_demand`] clones: what a fork
+    /// is.
+    ///
+    /// # Errors
+    /// As for [`Vmm::clone_space`].
+    pub fn clone_space_on_demand(&mut self, space: SpaceId) -> Result<SpaceId> {
+        self.clone_space_with(space, Copies::WhenTouched)
+    }
+
+    fn clone_space_with(&mut self, space: SpaceId, copies: Copies) -> Result<SpaceId> {
         self.check_clonable(space)?;
         let clone = self.make_space(self.space(space)?.store.get())?;
         let mut at = 0;
@@ -289,7 +377,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 continue;
             }
             let first = info.range.start().bits() + (info.guard_below << self.geometry.page_bits);
-            if let Err(error) = self.clone_and_cut(info.id, clone, Placement::at(first)) {
+            if let Err(error) = self.clone_and_cut(info.id, clone, Placement::at(first), copies) {
                 // What is refused now is done by `trim`.
                 let destroyed = self.destroy_space(clone);
                 self.restore_write_access_below(space, at);

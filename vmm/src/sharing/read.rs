@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Reading the memory of any space: how a stack is looked at whose thread has faulted.
 
-use untyped_alloc::{Kernel, Memory, Rights};
+use untyped_alloc::{CPtr, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
@@ -67,7 +67,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             _ => {
                 let page = self.geometry.page_bytes();
                 let piece = extent.part(extent.index_of(address), 1);
-                self.with_frame((space, &piece), TempSlot::View, |kernel, window| {
+                self.with_frame((space, &piece), TempSlot::View, |kernel, window, _| {
                     kernel.read(window + at % page, bytes);
                 })
             }
@@ -76,35 +76,43 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Has a frame of a space, as an extent of one page, looked at in the manager's own space: in
     /// the direct map; by its capability, which in a store is mapped nowhere; or through a copy of
-    /// that, as it can be mapped but once.
+    /// that, as it can be mapped but once. `look` is told where, and a capability by which it is
+    /// mapped: for instructions to be made visible by.
     pub(super) fn with_frame(
         &mut self,
         (space, piece): (&Space<'p>, &Extent),
         at: TempSlot,
-        look: impl FnOnce(&mut K, usize),
+        look: impl FnOnce(&mut K, usize, CPtr),
     ) -> Result {
         let reserve = &mut self.refill()?;
         // What is to be fetched as instructions is written by the capability that can say so.
         let executed = piece.rights.contains(Rights::EXECUTE) && self.geometry.has_no_execute;
-        let alias = if executed && space.store.get() { None } else { self.alias_of(piece) };
+        let frame = piece.frames.first;
+        let origin = self.capability_of(frame);
+        let alias = if executed && (space.store.get() || origin != frame) {
+            None
+        } else {
+            self.alias_of(piece)
+        };
         if let Some(address) = alias {
-            look(self.kernel.inner_mut(), address);
+            look(self.kernel.inner_mut(), address, frame);
             return Ok(());
         }
-        let frame = piece.frames.first;
         if space.store.get() {
+            self.make_deferred(piece)?;
             let window = self.map_temporarily(reserve, at, frame)?;
-            look(self.kernel.inner_mut(), window);
+            look(self.kernel.inner_mut(), window, frame);
             // Where that is refused, whoever takes the page from the store sees to it first.
             return self.unmap_temporary(at);
         }
         self.retry_stuck()?;
         let slot = self.alloc_or_prune(|alloc, kernel| alloc.alloc_kept_slots(kernel, 1))?;
-        let from = self.alloc.path(frame);
+        let from = self.alloc.path(origin);
         let copied = self.fill_slot(slot, |kernel, to| kernel.cnode_copy(to, from, Rights::all()));
         let looked = copied.and_then(|()| {
             let window = self.map_temporarily(reserve, at, slot)?;
-            look(self.kernel.inner_mut(), window);
+            let mapped = if origin == frame { frame } else { slot };
+            look(self.kernel.inner_mut(), window, mapped);
             Ok(())
         });
         let dropped = self.delete_temporary(slot);

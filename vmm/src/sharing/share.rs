@@ -17,6 +17,15 @@ use crate::types::quota::Resource;
 use crate::types::region::RegionSpec;
 use crate::types::share_options::ShareOptions;
 
+/// When the capabilities of shared pages are copied, and mapped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Copies {
+    /// With the request.
+    AtOnce,
+    /// With the first touch.
+    WhenTouched,
+}
+
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps what is mapped in some pages of `space` into a new region of the space `into` as well,
     /// with the rights of `options`, which may not exceed the ceiling of the region shared. The new
@@ -185,23 +194,22 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (to, spec): (PageRange, RegionSpec),
     ) -> Result {
         let RegionSpec { rights, cache, .. } = spec;
-        self.map_copies((from, range), into, to, |at, piece| {
-            match at.is_aligned(piece.frames.size_bits) {
-                true => Ok(Extent::fresh(at, piece.frames, rights, cache)),
-                false => Err(Error::LargePage { address: at.bits() }),
-            }
-        })
+        let like = |at: VirtAddr, piece: &Extent| match at.is_aligned(piece.frames.size_bits) {
+            true => Ok(Extent::fresh(at, piece.frames, rights, cache)),
+            false => Err(Error::LargePage { address: at.bits() }),
+        };
+        self.map_copies((from, range), into, to, (Copies::AtOnce, like))
     }
 
     /// Copies the frames' capabilities of all extents in a range of one space, and maps the copies
-    /// in a range of a region of another. `like` says where a piece goes what its copy is like, but
-    /// for frames and source.
+    /// in a range of a region of another; or defers both. `like` says where a piece goes what its
+    /// copy is like, but for frames and source.
     pub(super) fn map_copies(
         &mut self,
         (from, range): (&'p Space<'p>, PageRange),
         (into, region): (&'p Space<'p>, &'p Region<'p>),
         to: PageRange,
-        like: impl Fn(VirtAddr, &Extent) -> Result<Extent>,
+        (copies, like): (Copies, impl Fn(VirtAddr, &Extent) -> Result<Extent>),
     ) -> Result {
         let (mut cursor, limits) = (ExtentCursor::over(range), self.between_guards(region));
         while let Some(visited) = cursor.next(from) {
@@ -209,9 +217,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let at = offset(to.start(), piece.start.bits() - range.start().bits());
             let recorded = self.refill().and_then(|mut reserve| {
                 let like = like(at, &piece)?;
-                let frames = self.copy_frames(&mut reserve, &piece)?;
-                let copies = Extent { frames, source: Source::Copy, ..like };
-                self.record_beside(&mut reserve, into, copies, limits)?;
+                let frames = match copies {
+                    Copies::AtOnce => self.copy_frames(&mut reserve, &piece)?,
+                    Copies::WhenTouched => self.defer_copies(&mut reserve, &piece)?,
+                };
+                let shared = Extent { frames, source: Source::Copy, ..like };
+                self.record_beside(&mut reserve, into, shared, limits)?;
                 Ok(piece.part(0, frames.count).end())
             });
             match recorded {

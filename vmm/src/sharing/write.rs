@@ -50,9 +50,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             debug_assert!(matches!(extent.source, Source::Owned | Source::Copy));
             let piece = extent.part(extent.index_of(address), 1);
-            let frame = piece.frames.first;
             let unify = piece.rights.contains(Rights::EXECUTE) && self.geometry.has_no_execute;
-            self.with_frame((node, &piece), TempSlot::Target, |kernel, window| {
+            self.with_frame((node, &piece), TempSlot::Target, |kernel, window, frame| {
                 kernel.write(window + at % page, now);
                 // Now: what is in a store is mapped nowhere but here.
                 if unify {

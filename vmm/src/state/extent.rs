@@ -93,6 +93,11 @@ impl Extent {
         self.frames.first.offset(index)
     }
 
+    /// The same, with where it comes from.
+    pub fn mapped(&self, index: usize) -> (CPtr, Source) {
+        (self.frame(index), self.source)
+    }
+
     fn frames_part(&self, first: usize, count: usize) -> Frames {
         Frames { first: self.frame(first), count, size_bits: self.frames.size_bits }
     }

@@ -6,6 +6,7 @@
 
 pub(crate) mod append_cursor;
 pub(crate) mod asids;
+pub(crate) mod cap_copies;
 pub(crate) mod compaction;
 pub(crate) mod cut_pages;
 pub(crate) mod direct_map;

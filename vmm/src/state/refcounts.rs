@@ -9,8 +9,8 @@
 //!   sharer's extent  ──► copies                    (slots 900, 901, 902)
 //! ```
 //!
-//! Two things are remembered. [`CapCopies`]: which slots hold copies of which frames; of those that
-//! were made one by one [`Singles`] (see `single_copies.rs`).
+//! Two things are remembered. [`CopyRuns`]: which slots hold copies of which frames; of those that
+//! were made one by one [`Singles`] (see `cap_copies.rs`, `single_copies.rs`).
 //! [`FrameRefcounts`]: for a frame that has copies, how many, and whether the owner has left.
 //! Frames without copies have neither, and an unmapping learns so with one look-up where nothing is
 //! shared. When the owner leaves first, its frames stay taken until the last copy is deleted.
@@ -20,6 +20,7 @@ use core::cell::Cell;
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use untyped_alloc::{CPtr, Frames, Pool};
 
+use super::cap_copies::{CapCopies, CopyRuns};
 use super::single_copies::Singles;
 use crate::types::error::Result;
 use crate::types::mapping::Source;
@@ -66,20 +67,6 @@ impl Count {
     }
 }
 
-/// Copied capabilities in consecutive slots.
-#[derive(Default)]
-pub(crate) struct CapCopies<'p> {
-    pub next_free: Cell<Option<&'p CapCopies<'p>>>,
-    by_slot: RBTreeLink,
-    first: Cell<CPtr>,
-    origin: Cell<CPtr>,
-    count: Cell<u16>,
-    /// Copies not deleted yet. The slots are given back together when there is none.
-    live: Cell<u16>,
-    /// In quarantine: the kernel would not delete all of them when they were freed.
-    quarantined: Cell<bool>,
-}
-
 #[allow(unsafe_code)] // what the adapter macro expands to
 mod adapters {
     use super::*;
@@ -87,24 +74,14 @@ mod adapters {
     intrusive_adapter!(
         pub(crate) GroupBySlot<'p> = &'p RefcountGroup<'p>: RefcountGroup<'p> { by_slot => RBTreeLink }
     );
-    intrusive_adapter!(
-        pub(crate) CopiesBySlot<'p> = &'p CapCopies<'p>: CapCopies<'p> { by_slot => RBTreeLink }
-    );
 }
 
-use adapters::{CopiesBySlot, GroupBySlot};
+use adapters::GroupBySlot;
 
 impl<'a> KeyAdapter<'a> for GroupBySlot<'_> {
     type Key = usize;
     fn get_key(&self, group: &'a RefcountGroup<'_>) -> usize {
         group.base.get()
-    }
-}
-
-impl<'a> KeyAdapter<'a> for CopiesBySlot<'_> {
-    type Key = CPtr;
-    fn get_key(&self, copies: &'a CapCopies<'_>) -> CPtr {
-        copies.first.get()
     }
 }
 
@@ -117,7 +94,8 @@ pub(crate) struct FrameRefcounts<'p> {
     /// Slots of which none is in a group: first, and the first behind. It grows when groups go,
     /// which need not be known.
     uncounted: Cell<(usize, usize)>,
-    copies: RBTree<CopiesBySlot<'p>>,
+    /// Copies that were made together.
+    pub runs: CopyRuns<'p>,
     /// Copies that were made one by one.
     pub singles: Singles<'p>,
     /// Copies that are not deleted, those in quarantine included.
@@ -130,7 +108,7 @@ impl<'p> FrameRefcounts<'p> {
             groups: RBTree::new(GroupBySlot::new()),
             recent: Default::default(),
             uncounted: Cell::new((0, 0)),
-            copies: RBTree::new(CopiesBySlot::new()),
+            runs: CopyRuns::new(),
             singles: Singles::new(),
             live: Cell::new(0),
         }
@@ -211,15 +189,14 @@ impl<'p> FrameRefcounts<'p> {
     pub fn origin(&self, copy: CPtr) -> Option<CPtr> {
         match self.singles.of(copy) {
             Some(single) => Some(single.origin(copy)),
-            None => self.origin_in_run(copy),
+            None => self.runs.origin(copy),
         }
     }
 
-    /// The same, of a copy that was not made by itself.
-    fn origin_in_run(&self, copy: CPtr) -> Option<CPtr> {
-        let copies = self.copies.upper_bound(Bound::Included(&copy)).get()?;
-        let index = copy.bits().checked_sub(copies.first.get().bits())?;
-        (index < usize::from(copies.count.get())).then(|| copies.origin.get().offset(index))
+    /// Whether a copy is deferred: it is counted, and there is nothing in its slot.
+    #[inline(always)]
+    pub fn is_deferred(&self, copy: CPtr) -> bool {
+        self.runs.is_deferred(copy)
     }
 
     /// The group that counts the sharers of a frame; takes a node for it where there is none.
@@ -308,28 +285,11 @@ impl<'p> FrameRefcounts<'p> {
         self.set(frame, 0);
     }
 
-    /// Enters `count` slots from `first` on, empty yet, for copies of the capabilities from
-    /// `origin` on.
-    pub fn insert_copies(
-        &mut self,
-        node: &'p CapCopies<'p>,
-        first: CPtr,
-        origin: CPtr,
-        count: usize,
-    ) {
-        node.first.set(first);
-        node.origin.set(origin);
-        node.count.set(count as u16);
-        node.live.set(0);
-        node.quarantined.set(false);
-        self.copies.insert(node);
-    }
-
     /// Counts one more copy, just made, of those that `copies` is about.
     pub fn copied(&self, copies: &CapCopies<'p>, frame: CPtr) {
         self.set(frame, self.count(frame).0 + 1);
         self.live.set(self.live.get() + 1);
-        copies.live.set(copies.live.get() + 1);
+        copies.one_more();
     }
 
     /// Counts one more copy of a frame, which was made by itself, in the group that counts those.
@@ -342,9 +302,7 @@ impl<'p> FrameRefcounts<'p> {
 
     /// Counts a copy, just deleted, out; returns the count of its frame that is left.
     pub fn uncopied(&self, copy: CPtr, origin: CPtr) -> Count {
-        if let Some(copies) = self.copies.upper_bound(Bound::Included(&copy)).get() {
-            copies.live.set(copies.live.get() - 1);
-        }
+        self.runs.one_less(copy);
         self.copied_once_less(origin)
     }
 
@@ -358,39 +316,13 @@ impl<'p> FrameRefcounts<'p> {
         Count(count.get())
     }
 
-    /// Takes out the node that a copy's slot belongs to, once all its copies are deleted.
-    pub fn remove_deleted_copies(&mut self, copy: CPtr) -> Option<&'p CapCopies<'p>> {
-        let mut cursor = self.copies.upper_bound_mut(Bound::Included(&copy));
-        cursor.get().filter(|copies| copies.live.get() == 0)?;
-        cursor.remove()
-    }
-
-    /// Makes the copies from `at` on, which are in the midst of those of one node, a node of their
-    /// own; gives it back where they are not.
-    pub fn split_copies(&mut self, node: &'p CapCopies<'p>, at: CPtr) -> Option<&'p CapCopies<'p>> {
-        let copies = self.copies.upper_bound(Bound::Included(&at)).get();
-        let before = copies.map(|copies| (copies, at.bits() - copies.first.get().bits()));
-        let midst = |&(copies, before): &(&CapCopies<'_>, usize)| {
-            before != 0 && before < usize::from(copies.live.get())
-        };
-        let Some((copies, before)) = before.filter(midst) else { return Some(node) };
-        let (count, live) = (usize::from(copies.count.get()), copies.live.get());
-        copies.count.set(before as u16);
-        copies.live.set(before as u16);
-        let origin = copies.origin.get().offset(before);
-        self.insert_copies(node, at, origin, count - before);
-        node.live.set(live - before as u16);
-        None
-    }
-
     /// Says that the copies which `first` begins could not all be deleted when they were freed.
     /// Returns whether there are any.
     pub fn quarantine_copies(&self, first: CPtr) -> bool {
         if self.singles.quarantine(first) {
             return true;
         }
-        let copies = self.copies.find(&first).get();
-        copies.map(|copies| copies.quarantined.set(true)).is_some()
+        self.runs.quarantine(first)
     }
 
     /// Copies in quarantine: their first slot, and how many are left.
@@ -398,15 +330,12 @@ impl<'p> FrameRefcounts<'p> {
         if let Some(single) = self.singles.first_quarantined() {
             return Some((single, 1));
         }
-        let stuck = self.copies.iter().find(|copies| copies.quarantined.get())?;
-        Some((stuck.first.get(), usize::from(stuck.live.get())))
+        self.runs.first_quarantined()
     }
 
     /// Frames that nobody's own extent holds any more, but copies do; and copies in extents.
     pub fn totals(&self) -> (usize, usize) {
-        let stuck = self.copies.iter().filter(|copies| copies.quarantined.get());
-        let stuck: usize = stuck.map(|copies| usize::from(copies.live.get())).sum();
-        let stuck = stuck + self.singles.totals().1;
+        let stuck = self.runs.quarantined() + self.singles.totals().1;
         let counts = || self.groups.iter().flat_map(|group| group.counts.iter().map(Cell::get));
         let orphans = counts().filter(|count| count & OWNER_LEFT != 0).count();
         (orphans, counts().map(|count| usize::from(count & MAX_COPIES)).sum::<usize>() - stuck)
@@ -427,12 +356,5 @@ impl RefcountGroup<'_> {
     #[inline(always)]
     pub fn count(&self, frame: CPtr) -> Count {
         Count(self.counts[frame.bits() % GROUP].get())
-    }
-}
-
-impl CapCopies<'_> {
-    /// Its slots: the first, and how many.
-    pub fn slots(&self) -> (CPtr, usize) {
-        (self.first.get(), usize::from(self.count.get()))
     }
 }

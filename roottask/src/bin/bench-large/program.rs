@@ -191,7 +191,7 @@ impl Program {
     ) -> Result<Cost> {
         let start = region.start().bits();
         let ((clone, walker), cloned) = cost(vmm, |vmm| {
-            let clone = vmm.clone_space(self.space)?;
+            let clone = vmm.clone_space_on_demand(self.space)?;
             Ok((clone, Walker::new(vmm, &self.watch, clone, self.code)?))
         })?;
         per_page(alone, &cloned);

@@ -86,7 +86,8 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
             Request::Reserve { space, request }
         }
         38..=40 => {
-            Request::Clone { which: number(bytes), into: number(bytes), request: wanted(bytes) }
+            let (which, into, request) = (number(bytes), number(bytes), wanted(bytes));
+            Request::Clone { which, into, request, on_demand: bytes.one_in(2) }
         }
         41..=42 => match bytes.below(5) {
             4 => {
@@ -94,7 +95,7 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
                 let (off, cut) = (off(bytes), off(bytes));
                 Request::PopulateFrom { space, pages, off, cut, value }
             }
-            0 => Request::CloneSpace { space },
+            0 => Request::CloneSpace { space, on_demand: bytes.one_in(2) },
             1 => Request::RestoreWriteAccess { which: number(bytes) },
             2 => {
                 let (pages, value) = (range(bytes), bytes.byte());

@@ -9,7 +9,13 @@ use super::super::{Page, Region, RegionRequest, Run};
 use crate::support::{PAGE, wrong_kind};
 
 impl Run<'_> {
-    pub(super) fn clone_region(&mut self, which: u8, into: u8, request: &RegionRequest) -> Outcome {
+    pub(super) fn clone_region(
+        &mut self,
+        which: u8,
+        into: u8,
+        request: &RegionRequest,
+        on_demand: bool,
+    ) -> Outcome {
         if self.is_full() {
             return Ok(());
         }
@@ -20,7 +26,9 @@ impl Run<'_> {
         let request = region.map_or(*request, |region| request.like(&region));
         let expect = |run: &Self| {
             let dead = run.space(into).err().map(|expected| expected.refusals);
-            let dead = dead.into_iter().flatten();
+            let own = on_demand && into == run.host.own();
+            let own = own.then_some(Error::OwnSpace(into).into());
+            let dead: Vec<Refusal> = dead.into_iter().flatten().chain(own).collect();
             let region = match run.region(id) {
                 Ok(region) => region,
                 Err(expected) => return expected.or(dead),
@@ -34,7 +42,7 @@ impl Run<'_> {
                     let place = run.place_told(to, &request, inside, Told::Preferred);
                     let untold = run.clone_is_untold(&region, &request, &place);
                     let place = place.or(untold.then_some(Refusal::Named("FaultsNotTold")));
-                    let expected = place.or(forbidden).or(run.beyond_copies(to, pages));
+                    let expected = place.or(forbidden).or(run.beyond_copies(to, pages)).or(dead);
                     run.perhaps_quota(expected, to)
                 }
                 Err(expected) => expected.or(forbidden),
@@ -43,7 +51,10 @@ impl Run<'_> {
         let (places, fitting) = (expect(self).places, expect(self).is_success());
         let options = request.options(target, inside);
         let need = Need::pages(0);
-        let answer = self.call(need, expect, |vmm| vmm.clone_region(id, into, options.placement()));
+        let answer = self.call(need, expect, |vmm| match on_demand {
+            true => vmm.clone_region_on_demand(id, into, options.placement()),
+            false => vmm.clone_region(id, into, options.placement()),
+        });
         if let (Err(_), true, false, Some(region)) = (&answer, fitting, self.rules.lenient, region)
         {
             self.state.restore_write_access(id.space(), region.usable());
@@ -51,7 +62,7 @@ impl Run<'_> {
         let (made, region) = (answer?, region.expect("it was cloned"));
         let clone = self.record(made, &request, inside, region.kind, &places);
         self.state.set_first_page(&clone, region.first_page);
-        self.record_clone(&region, &clone);
+        self.record_clone(&region, &clone, on_demand);
         Ok(())
     }
 
@@ -90,18 +101,19 @@ impl Run<'_> {
                 .any(|start| last.is_some_and(|last| start + below + last >= target.fault_end()))
     }
 
-    fn record_clone(&mut self, region: &Region, clone: &Region) {
+    fn record_clone(&mut self, region: &Region, clone: &Region, on_demand: bool) {
         let (from, to) = (region.usable(), clone.usable().start);
         let origin = self.state.space_mut(region.id.space());
         let mut cloned = Vec::new();
         for (&at, page) in origin.pages.range_mut(from.clone()) {
             page.cow = true;
-            cloned.push((at - from.start + to, Page { copy: true, ..*page }));
+            let clone = Page { copy: true, deferred: on_demand, ..*page };
+            cloned.push((at - from.start + to, clone));
         }
         self.state.space_mut(clone.id.space()).pages.extend(cloned);
     }
 
-    pub(super) fn clone_space(&mut self, space: u8) -> Outcome {
+    pub(super) fn clone_space(&mut self, space: u8, on_demand: bool) -> Outcome {
         let id = self.state.space_by(space);
         if self.state.spaces.len() >= self.rules.most_spaces || self.is_full() {
             return Ok(());
@@ -118,12 +130,15 @@ impl Run<'_> {
             let why = memory.flat_map(|region| run.forbidden(region).0);
             run.perhaps_quota(Expected::unless(why), space)
         };
-        let clone = self.call(Need::pages(2), expect, |vmm| vmm.clone_space(id))?;
-        self.record_cloned_space(id, clone);
+        let clone = self.call(Need::pages(2), expect, |vmm| match on_demand {
+            true => vmm.clone_space_on_demand(id),
+            false => vmm.clone_space(id),
+        })?;
+        self.record_cloned_space(id, clone, on_demand);
         Ok(())
     }
 
-    fn record_cloned_space(&mut self, id: SpaceId, clone: SpaceId) {
+    fn record_cloned_space(&mut self, id: SpaceId, clone: SpaceId, on_demand: bool) {
         self.record_space(clone);
         self.state.space_mut(clone).regions.retain(|_, region| region.is_the_managers());
         let regions = self.state.space(id).expect("it was cloned").regions.clone();
@@ -132,7 +147,7 @@ impl Run<'_> {
             let id = found.expect("it was cloned").id;
             let copy = Region { id, inside: None, ..*region };
             self.state.space_mut(clone).regions.insert(copy.start, copy);
-            self.record_clone(region, &copy);
+            self.record_clone(region, &copy, on_demand);
         }
     }
 

@@ -48,8 +48,10 @@ impl Run<'_> {
             Request::Split { which, pages } => self.split(which, pages),
             Request::Merge { lower, upper } => self.merge(lower, upper),
             Request::Move { which, request } => self.move_region(which, &request),
-            Request::Clone { which, into, request } => self.clone_region(which, into, &request),
-            Request::CloneSpace { space } => self.clone_space(space),
+            Request::Clone { which, into, request, on_demand } => {
+                self.clone_region(which, into, &request, on_demand)
+            }
+            Request::CloneSpace { space, on_demand } => self.clone_space(space, on_demand),
             Request::RestoreWriteAccess { which } => self.restore_write_access(which),
             Request::Touch { space, pages, off, write, tag } => {
                 self.touch(space, pages, off, write, tag)

@@ -67,6 +67,7 @@ impl Run<'_> {
         assert_eq!(got_on, gets_on, "touching {address:#x}, write {write}");
         if let (true, Some(vspace)) = (got_on, vspace) {
             self.record_fresh(id, vspace, at, fresh);
+            self.state.space_mut(id).pages.get_mut(&at).expect("it is there").deferred = false;
             if write {
                 self.state.break_cow(id, at);
                 let cell = self.state.space_mut(id).pages[&at].cell;

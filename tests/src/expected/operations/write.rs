@@ -12,7 +12,8 @@ use crate::support::PAGE;
 impl Run<'_> {
     /// A thread writes to one of all the pages that it can write to without a fault.
     pub(super) fn write(&mut self, which: u8, tag: u64) -> Outcome {
-        let now = |page: &Page| page.rights.contains(Rights::READ_WRITE) && !page.cow;
+        let now =
+            |page: &Page| page.rights.contains(Rights::READ_WRITE) && !page.cow && !page.deferred;
         let pages: Vec<(CPtr, usize, usize)> = self
             .state
             .spaces

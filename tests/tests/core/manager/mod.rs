@@ -51,6 +51,7 @@ mod bookkeeping;
 mod boot;
 mod buffers;
 mod clearing;
+mod clones_on_demand;
 mod compaction;
 mod cuts;
 mod direct_map;

@@ -144,8 +144,9 @@ fn request() -> impl Strategy<Value = Request> {
         16 => (space(), some_pages(), off(), any::<bool>(), 1..u64::MAX).prop_map(
             |(space, pages, off, write, tag)| Request::Touch { space, pages, off, write, tag }
         ),
-        8 => (which(), space(), wanted())
-            .prop_map(|(which, into, request)| Request::Clone { which, into, request }),
+        8 => (which(), space(), wanted(), any::<bool>()).prop_map(
+            |(which, into, request, on_demand)| Request::Clone { which, into, request, on_demand }
+        ),
         2 => which().prop_map(|which| Request::RestoreWriteAccess { which }),
         2 => (space(), prop_oneof![Just(None), (0..6u8).prop_map(Some)])
             .prop_map(|(space, more)| Request::Limit { space, more: [more, None, more] }),

@@ -72,7 +72,7 @@ impl<'p> Objects<'p> {
         self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
             let clone = in_store(vmm, object, |vmm, into| {
                 let anywhere = Placement::anywhere();
-                let clone = clearing(vmm, |vmm| vmm.clone_region(region, into, anywhere));
+                let clone = clearing(vmm, |vmm| vmm.clone_region_on_demand(region, into, anywhere));
                 clone.map_err(|error| refuse_page(error, region))
             })?;
             object.committed.set(memory.committed.get());
@@ -132,7 +132,8 @@ impl<'p> Objects<'p> {
         };
         if done < pages {
             let (before, most) = (mapped(vmm)?, MAX_PAGES as usize);
-            let passed = clearing(vmm, |vmm| vmm.clone_pages(from, done as usize, region, most));
+            let passed =
+                clearing(vmm, |vmm| vmm.clone_pages_on_demand(from, done as usize, region, most));
             let passed = passed.map_err(|error| refuse_page(error, from))?;
             add(&clone.committed, narrow(mapped(vmm)? - before));
             let done = done.saturating_add(narrow(passed));

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Reference counts of frames and records of copies: histories, and the edges of both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
 
 use untyped_alloc::{CPtr, Frames, Pool};
 
 use super::choices::Choices;
 use super::properties::play;
-use crate::state::refcounts::{CapCopies, Count, FrameRefcounts, RefcountGroup, MAX_COPIES};
+use crate::state::cap_copies::CapCopies;
+use crate::state::refcounts::{Count, FrameRefcounts, RefcountGroup, MAX_COPIES};
 use crate::types::mapping::Source;
 
 /// The slots that one node counts.
@@ -35,6 +36,8 @@ struct History<'p> {
     /// How often a frame is copied, and whether its owner is gone.
     frames: BTreeMap<usize, (usize, bool)>,
     copies: BTreeMap<usize, Copies>,
+    /// The slots of copies that are deferred.
+    deferred: BTreeSet<usize>,
     next_slot: usize,
     groups: usize,
 }
@@ -49,6 +52,7 @@ fn history<'p>(groups: &'p [RefcountGroup<'p>], copies: &'p [CapCopies<'p>]) -> 
         nodes: BTreeMap::new(),
         frames: BTreeMap::new(),
         copies: BTreeMap::new(),
+        deferred: BTreeSet::new(),
         next_slot: 1000,
         groups: groups.len(),
     }
@@ -66,7 +70,7 @@ impl History<'_> {
         groups.len()
     }
 
-    fn copy(&mut self, origin: usize, count: usize, skipped: usize) {
+    fn copy(&mut self, origin: usize, count: usize, (skipped, deferred): (usize, bool)) {
         let Some(node) = self.free.pop() else { return };
         let made = self.counts.insert_groups(&mut self.pool, CPtr::new(origin), count);
         let mut groups: Vec<usize> = self.frames.keys().map(|frame| frame / GROUP).collect();
@@ -82,9 +86,13 @@ impl History<'_> {
         assert_eq!(self.pool.available(), self.groups - groups.len(), "one node for each group");
         let first = self.next_slot;
         self.next_slot += count + skipped;
-        self.counts.insert_copies(node, CPtr::new(first), CPtr::new(origin), count);
+        self.counts.runs.insert(node, CPtr::new(first), CPtr::new(origin), count);
         assert_eq!(node.slots(), (CPtr::new(first), count));
         for index in 0..count {
+            if deferred {
+                self.counts.runs.defer(CPtr::new(first + index));
+                self.deferred.insert(first + index);
+            }
             self.counts.copied(node, CPtr::new(origin + index));
             let (copies, gone) = self.count(origin + index);
             self.frames.insert(origin + index, (copies + 1, gone));
@@ -100,6 +108,7 @@ impl History<'_> {
         let (copy, origin) = (first + copies.live, copies.origin + copies.live);
         let (left, gone) = (copies.live, copies.origin);
         let (count, owner_gone) = self.count(origin);
+        self.deferred.remove(&copy);
         let told = self.counts.uncopied(CPtr::new(copy), CPtr::new(origin));
         assert_eq!(usize::from(told.copies()), count - 1);
         assert_eq!(told == Count::ORPHAN, owner_gone && count == 1);
@@ -113,7 +122,7 @@ impl History<'_> {
             self.frames.insert(origin, (count - 1, owner_gone));
         }
         self.counts.remove_unused_groups(&mut self.pool, CPtr::new(origin), 1);
-        let removed = self.counts.remove_deleted_copies(CPtr::new(copy));
+        let removed = self.counts.runs.remove_deleted(CPtr::new(copy));
         assert_eq!(removed.is_some(), left == 0, "the slots go back together");
         if let Some(node) = removed {
             assert!(core::ptr::eq(node, self.nodes[&first]));
@@ -122,6 +131,25 @@ impl History<'_> {
             self.copies.remove(&first);
             self.free.push(node);
         }
+    }
+
+    /// Makes copies from slot `at` on ones of their own, if they are in the midst of others.
+    fn split(&mut self, first: usize, at: usize) {
+        let Some(node) = self.free.pop() else { return };
+        let copies = self.copies.get_mut(&first).unwrap();
+        let before = at - first;
+        let midst = before != 0 && before < copies.live;
+        let given = self.counts.runs.split(node, CPtr::new(at));
+        assert_eq!(given.is_none(), midst);
+        if !midst {
+            self.free.push(node);
+            return;
+        }
+        let (origin, count) = (copies.origin + before, copies.count - before);
+        let live = copies.live - before;
+        (copies.count, copies.live) = (before, before);
+        self.nodes.insert(at, node);
+        self.copies.insert(at, Copies { origin, count, live, quarantined: false });
     }
 
     fn check(&self) {
@@ -149,9 +177,11 @@ impl History<'_> {
             let copies = self.copies.iter().find(holds);
             let origin = copies.map(|(first, copies)| copies.origin + (slot - first));
             assert_eq!(counts.origin(CPtr::new(slot)).map(CPtr::bits), origin, "behind {slot}");
+            assert_eq!(counts.is_deferred(CPtr::new(slot)), self.deferred.contains(&slot));
             let alone = origin.is_some_and(|origin| self.count(origin) == (1, true));
             assert_eq!(counts.is_exclusive(CPtr::new(slot), Source::Copy), alone);
         }
+        assert_eq!(counts.runs.check().map(|(_, rule)| rule), None);
         let stuck = self.copies.iter().filter(|(_, copies)| copies.quarantined);
         let first_stuck = stuck.clone().next().map(|(first, c)| (CPtr::new(*first), c.live));
         assert_eq!(counts.quarantined_copies(), first_stuck);
@@ -180,12 +210,24 @@ fn any_history_is_that_of_a_map() {
         while !choices.is_empty() {
             let starts: Vec<usize> = history.copies.keys().copied().collect();
             let frames: Vec<usize> = history.frames.keys().copied().collect();
-            match choices.below(8) {
+            match choices.below(10) {
+                8 if !history.deferred.is_empty() => {
+                    let slots: Vec<usize> = history.deferred.iter().copied().collect();
+                    let slot = choices.pick(&slots);
+                    history.counts.runs.made(CPtr::new(slot));
+                    history.deferred.remove(&slot);
+                }
+                9 if !starts.is_empty() && !history.free.is_empty() => {
+                    let first = choices.pick(&starts);
+                    let at = first + choices.below(history.copies[&first].count);
+                    history.split(first, at);
+                }
                 0..=2 => {
                     let origin = FRAMES.start + choices.below(FRAMES.len());
                     let count = choices.pick(&[1, 1, 2, 3, GROUP, GROUP + 1, 2 * GROUP]);
                     let count = count.min(FRAMES.end - origin);
-                    history.copy(origin, count, choices.pick(&[0, 0, 1, 2]));
+                    let skipped = choices.pick(&[0, 0, 1, 2]);
+                    history.copy(origin, count, (skipped, choices.below(2) == 0));
                 }
                 3..=5 if !starts.is_empty() => {
                     let first = choices.pick(&starts);
@@ -233,7 +275,7 @@ fn a_count_goes_up_to_its_limit_and_back() {
     for index in 0..most {
         let (node, within) = (&nodes[index / 256], index % 256);
         if within == 0 {
-            counts.insert_copies(node, CPtr::new(1000 + index), frame, 256);
+            counts.runs.insert(node, CPtr::new(1000 + index), frame, 256);
         }
         counts.copied(node, frame);
     }
@@ -246,7 +288,7 @@ fn a_count_goes_up_to_its_limit_and_back() {
     for index in (0..most).rev() {
         let left = counts.uncopied(CPtr::new(1000 + index), frame);
         assert_eq!(usize::from(left.copies()), index);
-        let removed = counts.remove_deleted_copies(CPtr::new(1000 + index));
+        let removed = counts.runs.remove_deleted(CPtr::new(1000 + index));
         assert_eq!(removed.is_some(), index % 256 == 0);
     }
     assert!(counts.count(frame) == Count::ORPHAN);
@@ -283,7 +325,7 @@ fn a_frame_is_exclusive_when_one_user_is_left() {
     assert!(counts.is_exclusive(frame, Source::Owned));
     assert!(!counts.is_exclusive(copy, Source::Copy), "a copy that is not known");
     assert!(counts.insert_groups(&mut pool, frame, 1).is_ok());
-    counts.insert_copies(&node, copy, frame, 1);
+    counts.runs.insert(&node, copy, frame, 1);
     counts.copied(&node, frame);
     assert!(!counts.is_exclusive(frame, Source::Owned));
     assert!(!counts.is_exclusive(copy, Source::Copy));

@@ -4,7 +4,7 @@
 use roottask::Manager;
 use sel4::init_thread::slot;
 use sel4::{cap_type, CapRights, FrameObjectType};
-use vmm::{CPtr, Pages, Placement, RegionOptions, Result};
+use vmm::{Access, CPtr, PageFault, Pages, Placement, RegionId, RegionOptions, Result, SpaceId};
 
 use super::steps::{nothing, row, shuffled, Head, PAGE, TIMES};
 use crate::bulk::{instructions, map_all};
@@ -77,7 +77,7 @@ pub fn run(vmm: &mut Manager) -> Result {
     row(vmm, Head::pages("unshare_single"), nothing, unshare, Some(by_hand))?;
 
     // All of them at once, copy-on-write: both sides may only read from then on.
-    let (_, cloned) = cost(vmm, |vmm| vmm.clone_region(region, into, Placement::anywhere()))?;
+    let (clone, cloned) = cost(vmm, |vmm| vmm.clone_region(region, into, Placement::anywhere()))?;
     let raw = instructions(|| {
         for page in 0..TIMES {
             copies.map(source, page, target, CapRights::read_only());
@@ -85,5 +85,36 @@ pub fn run(vmm: &mut Manager) -> Result {
         }
     });
     Row::new("clone_page", "page", TIMES).print(&cloned, Some(raw), Some(TIMES));
+    vmm.release(clone)?;
+    vmm.restore_write_access(region)?;
+    on_demand(vmm, (region, into), (source, target), &copies)
+}
+
+/// The same, with the clone's pages mapped when they are touched; their first touches, without the
+/// message about a fault; a clone of the clone, and its end.
+fn on_demand(
+    vmm: &mut Manager,
+    (region, into): (RegionId, SpaceId),
+    (source, target): (&Floor, &Floor),
+    copies: &Copies,
+) -> Result {
+    let anywhere = Placement::anywhere();
+    let (clone, cloned) = cost(vmm, |vmm| vmm.clone_region_on_demand(region, into, anywhere))?;
+    let raw = instructions(|| (0..TIMES).for_each(|page| source.protect(page)));
+    Row::new("clone_on_demand", "page", TIMES).print(&cloned, Some(raw), Some(TIMES));
+    let start = clone.start().bits();
+    let touch = |vmm: &mut Manager, turn| {
+        let address = start + shuffled::<TIMES>(turn) * PAGE;
+        let fault = PageFault { address, access: Access::Read, present: false, ip: 0 };
+        vmm.resolve_fault(into, &fault).map(|_| ())
+    };
+    (0..TIMES).for_each(|page| copies.unmap(page));
+    let by_hand = &mut |page| copies.map(source, page, target, CapRights::read_only());
+    row(vmm, Head::pages("clone_touched"), nothing, touch, Some(by_hand))?;
+    // Of what was cloned already, nothing changes.
+    let (again, cloned) = cost(vmm, |vmm| vmm.clone_region_on_demand(clone, into, anywhere))?;
+    Row::new("clone_of_clone", "page", TIMES).print(&cloned, None, Some(TIMES));
+    let (_, released) = cost(vmm, |vmm| vmm.release(again))?;
+    Row::new("clone_untouched_end", "page", TIMES).print(&released, None, None);
     Ok(())
 }

@@ -69,8 +69,11 @@ fn clone_region(stress: &mut Stress, area: usize) -> Outcome {
     if stress.expected.areas.len() >= MAX_AREAS || !stress.expected.has_room(node.pages.len()) {
         return churn::release(stress);
     }
-    let clone =
-        stress.attempt(Kind::CloneRegion, |vmm| vmm.clone_region(id, into, options.placement()))?;
+    let on_demand = stress.random.once_in(2);
+    let clone = stress.attempt(Kind::CloneRegion, |vmm| match on_demand {
+        true => vmm.clone_region_on_demand(id, into, options.placement()),
+        false => vmm.clone_region(id, into, options.placement()),
+    })?;
     let Some(clone) = clone else { return Ok(()) };
     let node = &stress.expected.areas[area];
     let first = clone.start().bits() + (node.first - id.start().bits());
@@ -97,7 +100,11 @@ fn clone_space(stress: &mut Stress, area: usize) -> Outcome {
     if stress.expected.areas.len() + count > MAX_AREAS || !stress.expected.has_room(pages) {
         return stress.release_area(area);
     }
-    let clone = stress.attempt(Kind::CloneSpace, |vmm| vmm.clone_space(space))?;
+    let on_demand = stress.random.once_in(2);
+    let clone = stress.attempt(Kind::CloneSpace, |vmm| match on_demand {
+        true => vmm.clone_space_on_demand(space),
+        false => vmm.clone_space(space),
+    })?;
     match clone {
         Some(clone) => take_note_of_clone(stress, space, clone),
         None => Ok(()),

@@ -89,8 +89,11 @@ fn clone_areas(stress: &mut Stress, place: &Place) -> Outcome<Option<Place>> {
 
 /// A clone of a space.
 fn clone_space(stress: &mut Stress, place: &Place) -> Outcome<Option<Place>> {
-    let from = place.space;
-    let made = stress.attempt(Kind::CloneSpace, |vmm| vmm.clone_space(from))?;
+    let (from, on_demand) = (place.space, stress.random.once_in(2));
+    let made = stress.attempt(Kind::CloneSpace, |vmm| match on_demand {
+        true => vmm.clone_space_on_demand(from),
+        false => vmm.clone_space(from),
+    })?;
     let Some(space) = made else { return Ok(None) };
     let mut clone = Place { space, code: place.code, areas: Vec::new() };
     for area in &place.areas {
