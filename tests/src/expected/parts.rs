@@ -52,7 +52,8 @@ pub struct Page {
     pub copy: bool,
     /// Whether the first write gets memory of its own.
     pub cow: bool,
-    /// Whether it was cloned on demand, and may not be mapped before it is touched.
+    /// Whether it may not be mapped before it is touched: it was cloned on demand, or the kernel
+    /// was to take its page table.
     pub deferred: bool,
 }
 

@@ -221,8 +221,8 @@ pub enum Request {
     Decommit { space: u8, pages: Pages },
     /// Unmaps, one by one from the last to the first, what is mapped of a range: a heap shrinks.
     Shrink { space: u8, pages: Pages },
-    /// Changes rights.
-    Protect { space: u8, pages: Pages, rights: Rights },
+    /// Changes rights; page by page, or by taking page tables.
+    Protect { space: u8, pages: Pages, rights: Rights, on_demand: bool },
     /// Releases a region or a reservation.
     Release { which: u8 },
     /// Releases one that is gone, which must be refused without a trace.

@@ -58,7 +58,8 @@ pub struct Run<'p> {
 impl<'p> Run<'p> {
     /// A reference of the manager as it has just booted. The regions of the boot are taken from the
     /// manager; they must cover what the kernel mapped.
-    pub fn new(host: Fixture<'p>, rules: Rules) -> Run<'p> {
+    pub fn new(mut host: Fixture<'p>, rules: Rules) -> Run<'p> {
+        host.vmm.detach_from(2);
         let own = host.own();
         let root = host.vmm.vspace(own).expect("its own");
         let space = Space::new(own, root, &regions_of(&host, own));

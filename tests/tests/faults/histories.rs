@@ -55,7 +55,8 @@ fn request() -> impl Strategy<Value = Request> {
             20..23 => Request::Unmap { space, pages: usable(b as u8, c + 1) },
             23..26 => {
                 let pages = usable(b as u8, c / 3 + 1);
-                Request::Protect { space, pages, rights: RIGHTS[c % 3] }
+                let on_demand = b % 2 == 0;
+                Request::Protect { space, pages, rights: RIGHTS[c % 3], on_demand }
             }
             26 => Request::RestoreWriteAccess { which: a },
             27..29 => Request::Release { which: a },

@@ -193,7 +193,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 let page = address.align_down(self.geometry.page_bits);
                 self.break_cow(space, page, Cause::Write)?;
             }
-            FaultClass::Recorded => self.map_recorded_around(space, region, address)?,
+            FaultClass::Recorded => {
+                self.map_recorded_around(space, region, address, fault.present)?
+            }
             FaultClass::Pager { token } => {
                 let (low, _) = self.between_guards(region);
                 let page = (address.bits() - low) >> self.geometry.page_bits;

@@ -78,6 +78,8 @@ pub struct Vmm<'p, K> {
     pub(crate) open_blocks: OpenBlocks<'p>,
     /// Whether an append cursor is ever begun, a site kept, or a block.
     pub(crate) short_cuts: bool,
+    /// How many pages of a page table are to be changed for it to be detached, at the least.
+    pub(crate) min_detached: usize,
     pub(crate) compaction: CompactionState,
     /// Kernel calls that gave pages which are recorded as mapped their mappings again.
     pub(crate) calls_to_map_recorded: u64,
@@ -172,6 +174,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn narrow_numbers(&mut self, most: u32) {
         self.threads.narrow(most);
         self.space_numbers = Numbers::up_to(most);
+    }
+
+    /// Detaches page tables of which `pages` are to be changed, or more: for tests, which have few.
+    #[doc(hidden)]
+    pub fn detach_from(&mut self, pages: usize) {
+        self.min_detached = pages;
     }
 
     /// The paging geometry.

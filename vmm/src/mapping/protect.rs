@@ -7,7 +7,9 @@ use untyped_alloc::{Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
+use crate::state::extents::Extents;
 use crate::state::region::Region;
+use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
 use crate::types::ids::SpaceId;
@@ -46,10 +48,36 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return done;
             }
         }
-        self.under_pressure(|vmm| vmm.try_protect(space, pages, rights))
+        self.under_pressure(|vmm| vmm.try_protect(space, pages, rights, false))
     }
 
-    fn try_protect(&mut self, space: SpaceId, pages: Pages, rights: Rights) -> Result {
+    /// As [`Vmm::protect`], of pages whose touches all have their faults answered: where many of
+    /// them are all that a page table is over, that is taken instead, with one kernel call; and a
+    /// touch of one brings it with its new rights, by one more and a fault. It pays where few of
+    /// them are touched afterwards, or many by one fault ([`crate::Backing::OnDemand`]).
+    ///
+    /// In the manager's own space, in stores, and where the kernel does not tell the whole address
+    /// of a fault it does what [`Vmm::protect`] does.
+    ///
+    /// # Errors
+    /// As for [`Vmm::protect`].
+    pub fn protect_on_demand(
+        &mut self,
+        space: SpaceId,
+        pages: impl Into<Pages>,
+        rights: Rights,
+    ) -> Result {
+        let pages = pages.into();
+        self.under_pressure(|vmm| vmm.try_protect(space, pages, rights, true))
+    }
+
+    fn try_protect(
+        &mut self,
+        space: SpaceId,
+        pages: Pages,
+        rights: Rights,
+        on_demand: bool,
+    ) -> Result {
         let rights = readable(rights);
         let space = self.space(space)?;
         let (region, range) = self.caller_range(space, pages)?;
@@ -62,11 +90,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some(extent) = self.small_page_at(space, range) {
             return self.protect_one(space, region, extent, range.start(), rights);
         }
-        let protected = self.protect_range(space, range, rights);
+        let protected = self.protect_range(space, range, rights, on_demand);
         self.finish_cut(space, range, protected)
     }
 
-    fn protect_range(&mut self, space: &'p Space<'p>, range: PageRange, rights: Rights) -> Result {
+    fn protect_range(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+        rights: Rights,
+        on_demand: bool,
+    ) -> Result {
         self.check_mapped(space, range)?;
         self.cut_large(space, range)?;
         let edges = [range.start().bits(), range.end()];
@@ -83,9 +117,35 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.join_extent(space, range.start());
             return Err(error);
         }
-        let outcome = self.protect_extents(reserve, space, range, rights);
+        let outcome = match on_demand {
+            true => self.protect_tables(reserve, space, range, rights),
+            false => self.protect_extents(reserve, space, range, rights),
+        };
         self.join_in(space, range);
         outcome
+    }
+
+    /// As [`Vmm::protect_extents`], by taking whole page tables where it pays.
+    fn protect_tables(
+        &mut self,
+        reserve: &mut Reserve,
+        space: &'p Space<'p>,
+        range: PageRange,
+        rights: Rights,
+    ) -> Result {
+        let (mut done, mut rest) = (0, Some(range));
+        while let Some(part) = rest {
+            let below = self.below_one_table(part);
+            let changes = |extent: &Extent| extent.rights != rights;
+            let change = |extents: &mut Extents<'p>, start| extents.set_rights(start, rights);
+            if !self.detach_table(space, below, changes, change) {
+                let outcome = self.protect_extents(reserve, space, below, rights);
+                outcome.map_err(|error| error.after_more(done))?;
+            }
+            done += below.pages();
+            rest = part.from(below.end());
+        }
+        Ok(())
     }
 
     /// Gives a small page, at `page` in an extent, new rights: what [`Vmm::protect`] does, without

@@ -5,7 +5,7 @@ use page_tables::VirtAddr;
 use untyped_alloc::{Blame, CPtr, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
-use crate::state::cap_copies::MAX_TOGETHER;
+use crate::state::cap_copies::{CapCopies, MAX_TOGETHER};
 use crate::state::extent::Extent;
 use crate::state::refcounts::{Count, MAX_COPIES};
 use crate::state::reserve::Reserve;
@@ -23,10 +23,26 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return copied.map(|first| Frames { first, ..piece.frames });
             }
         }
-        self.copy_run(piece, origin, |vmm, index, copy| {
-            let src = vmm.alloc.path(origin.offset(index));
-            vmm.fill_slot(copy, |kernel, dst| kernel.cnode_copy(dst, src, Rights::all()))
-        })
+        let all = count;
+        let (node, first, count) = self.slots_for_copies(origin, all)?;
+        for index in 0..count {
+            let (frame, copy) = (origin.offset(index), first.offset(index));
+            let src = self.alloc.path(frame);
+            let copied = match self.refcounts.count(frame).copies() {
+                MAX_COPIES => Err(Error::SharedTooOften { address: piece.address(index).bits() }),
+                _ => self.fill_slot(copy, |kernel, dst| kernel.cnode_copy(dst, src, Rights::all())),
+            };
+            if let Err(error) = copied {
+                self.delete_copies(first, index);
+                self.remove_unused_groups(origin, all);
+                return Err(error);
+            }
+            self.refcounts.copied(node, frame);
+        }
+        if count < all {
+            self.remove_unused_groups(origin, all);
+        }
+        Ok(Frames { first, count, ..piece.frames })
     }
 
     /// The capability that those of an extent's frames begin with, or are copied of.
@@ -41,16 +57,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Takes consecutive slots for copies of capabilities from `origin` on, has each filled, and
-    /// counts it: for all of an extent's frames, or, where the slots that are free lie scattered,
-    /// for the first few.
-    pub(super) fn copy_run(
+    /// Takes consecutive slots for copies of `all` capabilities from `origin` on, and what counts
+    /// them: the node of both, the first slot, and how many. Where the slots that are free lie
+    /// scattered, they are fewer, and there are groups that count none of them.
+    pub(super) fn slots_for_copies(
         &mut self,
-        piece: &Extent,
         origin: CPtr,
-        mut fill: impl FnMut(&mut Self, usize, CPtr) -> Result,
-    ) -> Result<Frames> {
-        let all = piece.frames.count.min(MAX_TOGETHER);
+        all: usize,
+    ) -> Result<(&'p CapCopies<'p>, CPtr, usize)> {
+        let all = all.min(MAX_TOGETHER);
         self.refcounts
             .insert_groups(&mut self.pools.refcounts, origin, all)
             .map_err(|_| Error::OutOfNodes(NodeKind::Refcounts))?;
@@ -71,23 +86,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         };
         self.refcounts.runs.insert(node, first, origin, count);
-        for index in 0..count {
-            let (frame, copy) = (origin.offset(index), first.offset(index));
-            let copied = match self.refcounts.count(frame).copies() {
-                MAX_COPIES => Err(Error::SharedTooOften { address: piece.address(index).bits() }),
-                _ => fill(self, index, copy),
-            };
-            if let Err(error) = copied {
-                self.delete_copies(first, index);
-                self.remove_unused_groups(origin, all);
-                return Err(error);
-            }
-            self.refcounts.copied(node, frame);
-        }
-        if count < all {
-            self.remove_unused_groups(origin, all);
-        }
-        Ok(Frames { first, count, ..piece.frames })
+        Ok((node, first, count))
     }
 
     /// A slot for a copy that is made by itself, of those that were taken together; none where
@@ -227,7 +226,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Frees the slots of copies that are all deleted.
-    fn free_copy_slots(&mut self, copy: CPtr) {
+    pub(super) fn free_copy_slots(&mut self, copy: CPtr) {
         let Some(copies) = self.refcounts.runs.remove_deleted(copy) else { return };
         let (first, count) = copies.slots();
         // They were taken together and are empty.
@@ -240,7 +239,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Frees a frame whose owner left before and whose last copy is deleted now.
-    fn free_orphan(&mut self, origin: CPtr) {
+    pub(super) fn free_orphan(&mut self, origin: CPtr) {
         self.refcounts.remove_orphan(origin);
         for level in self.geometry.levels {
             let frames = Frames { first: origin, count: 1, size_bits: level.entry_bits };

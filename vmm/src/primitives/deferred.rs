@@ -13,9 +13,11 @@
 use untyped_alloc::{CPtr, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
+use crate::state::cap_copies::MAX_TOGETHER;
 use crate::state::extent::Extent;
+use crate::state::refcounts::Count;
 use crate::state::reserve::Reserve;
-use crate::types::error::Result;
+use crate::types::error::{Error, Result};
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -27,10 +29,44 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         piece: &Extent,
     ) -> Result<Frames> {
         let origin = self.origin_of(piece)?;
-        self.copy_run(piece, origin, |vmm, _, copy| {
-            vmm.refcounts.runs.defer(copy);
-            Ok(())
-        })
+        let all = piece.frames.count;
+        let full = self.refcounts.first_full(origin, all.min(MAX_TOGETHER));
+        if let Some(index) = full {
+            return Err(Error::SharedTooOften { address: piece.address(index).bits() });
+        }
+        let (node, first, count) = self.slots_for_copies(origin, all)?;
+        self.refcounts.deferred(node, origin);
+        if count < all {
+            self.remove_unused_groups(origin, all);
+        }
+        Ok(Frames { first, count, ..piece.frames })
+    }
+
+    /// Deletes copies that are deferred, from the first on, at the most `most`; returns how many.
+    /// No kernel call. Frames that nobody else has are given back.
+    #[inline(always)]
+    pub(crate) fn delete_deferred(&mut self, source: Source, first: CPtr, most: usize) -> usize {
+        match source == Source::Copy && self.refcounts.is_deferred(first) {
+            true => self.delete_deferred_run(first, most),
+            false => 0,
+        }
+    }
+
+    #[inline(never)]
+    fn delete_deferred_run(&mut self, first: CPtr, most: usize) -> usize {
+        let Some(origin) = self.refcounts.runs.origin(first) else { return 0 };
+        let count = self.refcounts.runs.remove_deferred(first, most);
+        // Who has a frame alone now may have it moved.
+        self.compaction.look_again();
+        for index in 0..count {
+            let frame = origin.offset(index);
+            if self.refcounts.copied_once_less(frame) == Count::ORPHAN {
+                self.free_orphan(frame);
+            }
+        }
+        self.remove_unused_groups(origin, count);
+        self.free_copy_slots(first);
+        count
     }
 
     /// Whether the copied capability of an extent of one page is deferred.

@@ -8,6 +8,7 @@ pub(crate) mod aliases;
 pub(crate) mod caps;
 pub(crate) mod copies;
 mod deferred;
+pub(crate) mod detached;
 pub(crate) mod extents;
 pub(crate) mod install;
 pub(crate) mod moves;

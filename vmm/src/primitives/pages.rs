@@ -7,6 +7,7 @@
 
 use untyped_alloc::{CPtr, CachePolicy, Kernel, Memory, Refused, Rights};
 
+use super::detached::Entry;
 use crate::manager::vmm::Vmm;
 use crate::state::space::Space;
 use crate::types::mapping::Source;
@@ -32,7 +33,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<(), Refused> {
         match self.is_only_recorded(space, (frame, source)) {
             true => Ok(()),
-            false => self.kernel.page_map(frame, space.root.get(), address, rights, cache),
+            false => match self.kernel.page_map(frame, space.root.get(), address, rights, cache) {
+                Ok(()) => Ok(()),
+                Err(refused) => {
+                    let (to, like) = ((frame, address), (rights, cache));
+                    self.attach_and_enter((space, Entry::Map), to, like, refused)
+                }
+            },
         }
     }
 
@@ -70,7 +77,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<(), Refused> {
         match self.is_only_recorded(space, (frame, source)) {
             true => Ok(()),
-            false => self.kernel.page_remap(frame, space.root.get(), address, rights, cache),
+            false => {
+                match self.kernel.page_remap(frame, space.root.get(), address, rights, cache) {
+                    Ok(()) => Ok(()),
+                    Err(refused) => {
+                        let (to, like) = ((frame, address), (rights, cache));
+                        self.attach_and_enter((space, Entry::Remap), to, like, refused)
+                    }
+                }
+            }
         }
     }
 }

@@ -185,6 +185,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mut done = 0;
         let mut outcome = Ok(());
         while done < count {
+            let next = extent.frame(first + done);
+            let deleted = self.delete_deferred(extent.source, next, count - done);
+            if deleted != 0 {
+                done += deleted;
+                continue;
+            }
             outcome = self.unmap_frame(space, &extent, first + done);
             if outcome.is_err() {
                 break;

@@ -12,12 +12,13 @@
 //! spaces.
 
 use page_tables::PageRange;
-use untyped_alloc::{Blame, Kernel, Memory};
+use untyped_alloc::{Blame, Kernel, Memory, Rights};
 
 use super::share::Copies;
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::extents::Extents;
 use crate::state::region::Region;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
@@ -69,11 +70,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.finish_cloned(region, cloned)
     }
 
-    /// As [`Vmm::clone_region`], into a space whose threads all have their faults answered: a page
-    /// of the clone is mapped there when it is touched, and not before. One kernel call a page that
-    /// can be written, and none for others, such as those of what was cloned before. The first
-    /// touch takes two more, and no memory: that fails only where the kernel refuses a call. A page
-    /// that is given up untouched takes none.
+    /// As [`Vmm::clone_region`], where the threads of both spaces have all their faults answered: a
+    /// page of the clone is mapped when it is touched, and not before. The first touch takes two
+    /// kernel calls, and no memory: it fails only where the kernel refuses a call. A page that is
+    /// given up untouched takes none.
+    ///
+    /// One kernel call for each page of the origin that can be written, and none for others, such
+    /// as those of what was cloned before. Where many are all that a page table is over, that is
+    /// taken, with one call for all of them: then they, too, are mapped when they are touched next,
+    /// as [`Vmm::protect_on_demand`] says.
     ///
     /// # Examples
     /// ```
@@ -93,8 +98,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::OwnSpace`] for the manager's own, where nobody answers its faults; those of
-    /// [`Vmm::clone_region`].
+    /// [`Error::OwnSpace`] for a clone in the manager's own, where nobody answers its faults; those
+    /// of [`Vmm::clone_region`].
     pub fn clone_region_on_demand(
         &mut self,
         region: RegionId,
@@ -276,6 +281,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         //    can one side write to a page that the other has already.
         let alike = |start, piece: &Extent| Ok(Extent { start, abandoned: false, ..*piece });
         let into = (into_space, target);
+        if copies == Copies::WhenTouched {
+            self.detach_written(space, part);
+        }
         let cloned = self
             .write_protect(space, part)
             .and_then(|()| self.map_copies((space, part), into, to, (copies, alike)));
@@ -461,6 +469,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         Ok(())
+    }
+
+    /// As [`Vmm::write_protect`], of the pages of whole page tables, by taking these.
+    fn detach_written(&mut self, space: &'p Space<'p>, range: PageRange) {
+        let mut rest = Some(range);
+        while let Some(part) = rest {
+            let below = self.below_one_table(part);
+            let written = |extent: &Extent| !extent.cow && extent.rights.contains(Rights::WRITE);
+            let mark = |extents: &mut Extents<'p>, start| extents.set_cow(start, true);
+            self.detach_table(space, below, written, mark);
+            rest = part.from(below.end());
+        }
     }
 
     /// Marks all extents in `range` copy-on-write, and takes the right to write from their pages.

@@ -9,6 +9,7 @@ use untyped_alloc::{Allocator, CPtr, Counted, Kernel, Memory, Numbers, Rights, U
 use crate::manager::pins::Pinned;
 use crate::manager::pools::Pools;
 use crate::manager::vmm::Vmm;
+use crate::primitives::detached::MIN_DETACHED;
 use crate::state::asids::AsidPools;
 use crate::state::compaction::CompactionState;
 use crate::state::open_blocks::OpenBlocks;
@@ -86,6 +87,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             passage: None,
             open_blocks: OpenBlocks::new(),
             short_cuts: true,
+            min_detached: MIN_DETACHED,
             compaction: CompactionState::default(),
             calls_to_map_recorded: 0,
             flusher: None,

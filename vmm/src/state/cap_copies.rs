@@ -9,6 +9,7 @@
 //! ```
 
 use core::cell::Cell;
+use core::ops::Range;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use untyped_alloc::CPtr;
@@ -76,6 +77,17 @@ impl CapCopies<'_> {
         let numbers = &self.deferred[number / 32];
         let others = numbers.get() & !(1 << (number % 32));
         numbers.set(others | u32::from(deferred) << (number % 32));
+    }
+
+    fn set_all_deferred(&self, mut numbers: Range<usize>, deferred: bool) {
+        while !numbers.is_empty() {
+            let (word, from) = (numbers.start / 32, numbers.start % 32);
+            let to = (from + numbers.len()).min(32);
+            let mask = u32::MAX >> (32 - (to - from)) << from;
+            let others = self.deferred[word].get() & !mask;
+            self.deferred[word].set(if deferred { others | mask } else { others });
+            numbers.start += to - from;
+        }
     }
 
     /// How many of its copies are deferred.
@@ -194,13 +206,25 @@ impl<'p> CopyRuns<'p> {
         self.of(copy).is_some_and(|(copies, number)| copies.is_deferred(number))
     }
 
-    /// Says of a copy, which has a slot and is to be counted, that it is deferred.
-    #[inline]
-    pub fn defer(&self, copy: CPtr) {
-        if let Some((copies, number)) = self.of(copy) {
-            copies.set_deferred(number, true);
-            self.deferred.set(self.deferred.get() + 1);
-        }
+    /// Counts all copies of a node, of which none lives yet, as deferred.
+    pub fn defer_all(&self, copies: &CapCopies<'p>) {
+        let count = usize::from(copies.count.get());
+        copies.live.set(count as u16);
+        copies.set_all_deferred(0..count, true);
+        self.deferred.set(self.deferred.get() + count);
+    }
+
+    /// Counts copies out that are deferred, from `first` on, at the most `most` of one node;
+    /// returns how many.
+    pub fn remove_deferred(&self, first: CPtr, most: usize) -> usize {
+        let Some((copies, number)) = self.of(first) else { return 0 };
+        let end = (number + most).min(usize::from(copies.count.get()));
+        let made = (number..end).find(|&number| !copies.is_deferred(number));
+        let count = made.unwrap_or(end) - number;
+        copies.set_all_deferred(number..number + count, false);
+        copies.live.set(copies.live.get() - count as u16);
+        self.deferred.set(self.deferred.get() - count);
+        count
     }
 
     /// Says that a copy is deferred no more: it is made, or gone.

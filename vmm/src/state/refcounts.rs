@@ -16,6 +16,7 @@
 //! shared. When the owner leaves first, its frames stay taken until the last copy is deleted.
 
 use core::cell::Cell;
+use core::ops::Range;
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use untyped_alloc::{CPtr, Frames, Pool};
@@ -290,6 +291,41 @@ impl<'p> FrameRefcounts<'p> {
         self.set(frame, self.count(frame).0 + 1);
         self.live.set(self.live.get() + 1);
         copies.one_more();
+    }
+
+    /// Counts one more copy, deferred, of each of the frames from `origin` on that `copies` is
+    /// about.
+    pub fn deferred(&self, copies: &CapCopies<'p>, origin: CPtr) {
+        let (_, count) = copies.slots();
+        for (group, frames) in self.groups_of(origin, count) {
+            for shared in &group.counts[frames] {
+                shared.set(shared.get() + 1);
+            }
+        }
+        self.live.set(self.live.get() + count);
+        self.runs.defer_all(copies);
+    }
+
+    /// The number of the first of these frames that has as many copies as can be counted.
+    pub fn first_full(&self, first: CPtr, count: usize) -> Option<usize> {
+        self.groups_of(first, count).find_map(|(group, frames)| {
+            let from = group.base.get() + frames.start - first.bits();
+            let full = |count: &Cell<u16>| Count(count.get()).copies() == MAX_COPIES;
+            group.counts[frames].iter().position(full).map(|index| from + index)
+        })
+    }
+
+    /// The groups of frames in consecutive slots, and which of each are among those.
+    fn groups_of(
+        &self,
+        first: CPtr,
+        count: usize,
+    ) -> impl Iterator<Item = (&'p RefcountGroup<'p>, Range<usize>)> + '_ {
+        let (first, end) = (first.bits(), first.bits() + count);
+        bases(CPtr::new(first), count).filter_map(move |base| {
+            let frames = first.saturating_sub(base)..(end - base).min(GROUP);
+            Some((self.group(base)?, frames))
+        })
     }
 
     /// Counts one more copy of a frame, which was made by itself, in the group that counts those.

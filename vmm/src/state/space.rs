@@ -53,6 +53,8 @@ pub(crate) struct Space<'p> {
     pub objects: Cell<usize>,
     /// No thread can run in it, so that nothing in it is touched.
     pub store: Cell<bool>,
+    /// The kernel may not have some of its recorded page tables, nor pages below them.
+    pub detached: Cell<bool>,
     /// What the kernel refused to undo in it.
     pub undone: Undone,
     /// Large pages that were cut for a request that is not done, or was refused.
@@ -94,6 +96,7 @@ impl Default for Space<'_> {
             registered: Cell::new(0),
             objects: Cell::new(0),
             store: Cell::new(false),
+            detached: Cell::new(false),
             undone: Undone::default(),
             cut: CutPages::default(),
         }

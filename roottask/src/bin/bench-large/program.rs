@@ -40,10 +40,11 @@ pub fn run(vmm: &mut Manager) -> Result {
     large.fork(vmm, rows, region)?;
 
     let mut small = Program::new(vmm)?;
-    let (region, spent) = cost(vmm, |vmm| vmm.map(small.space, &pages))?;
+    let (region, spent) = cost(vmm, |vmm| vmm.map(small.space, &on_demand))?;
     per_page("populate_64m", &spent);
     per_mib("mib_small", &spent);
-    small.protect(vmm, ["protect_64m", "protect_64m_read"], region)?;
+    small.protect(vmm, ["protect_64m_at_once", "protect_64m_at_once_read"], region)?;
+    small.protect_on_demand(vmm, ["protect_64m", "protect_64m_read"], region)?;
     let breaks = small.fork(vmm, ["fork_64m", "fork_64m_write", "fork_64m_read"], region)?;
     Row::new("cow_break_64m", "fault", FEW).print(&breaks, None, None);
     let (_, spent) = cost(vmm, |vmm| vmm.release(region))?;
@@ -174,6 +175,21 @@ impl Program {
     ) -> Result {
         let pages = Pages::at(region.start().bits()).count(PAGES);
         let (_, spent) = cost(vmm, |vmm| vmm.protect(self.space, pages, Rights::READ))?;
+        per_page(alone, &spent);
+        let touched = self.walk(vmm, Walk::Read, region)?;
+        per_page(with_touch, &(spent + touched));
+        vmm.protect(self.space, pages, Rights::READ | Rights::WRITE)
+    }
+
+    /// The same, by taking page tables.
+    fn protect_on_demand(
+        &mut self,
+        vmm: &mut Manager,
+        [alone, with_touch]: [&str; 2],
+        region: RegionId,
+    ) -> Result {
+        let pages = Pages::at(region.start().bits()).count(PAGES);
+        let (_, spent) = cost(vmm, |vmm| vmm.protect_on_demand(self.space, pages, Rights::READ))?;
         per_page(alone, &spent);
         let touched = self.walk(vmm, Walk::Read, region)?;
         per_page(with_touch, &(spent + touched));

@@ -40,7 +40,10 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
         7..=8 => Request::Release { which: number(bytes) },
         9 => Request::Populate { space, pages: range(bytes) },
         10..=12 => Request::Unmap { space, pages: range(bytes) },
-        13..=14 => Request::Protect { space, pages: range(bytes), rights: rights(bytes) },
+        13..=14 => {
+            let (pages, rights) = (range(bytes), rights(bytes));
+            Request::Protect { space, pages, rights, on_demand: bytes.one_in(3) }
+        }
         15..=17 => {
             let pages = range(bytes);
             Request::Share { space, pages, into: number(bytes), request: wanted(bytes) }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Clones: regions and spaces whose pages are copied when they are written to.
 
+use std::ops::Range;
+
 use vmm::{Error, RegionId, SpaceId};
 
 use super::super::answer::{Expected, Need, Outcome, Refusal};
@@ -59,6 +61,9 @@ impl Run<'_> {
         {
             self.state.restore_write_access(id.space(), region.usable());
         }
+        if let (true, true, Some(region)) = (answer.is_err(), on_demand, region) {
+            self.may_be_detached(id.space(), region.usable());
+        }
         let (made, region) = (answer?, region.expect("it was cloned"));
         let clone = self.record(made, &request, inside, region.kind, &places);
         self.state.set_first_page(&clone, region.first_page);
@@ -101,12 +106,22 @@ impl Run<'_> {
                 .any(|start| last.is_some_and(|last| start + below + last >= target.fault_end()))
     }
 
+    /// Of pages in a range the kernel may have none, but for the manager's own space.
+    pub(super) fn may_be_detached(&mut self, id: SpaceId, range: Range<usize>) {
+        if id != self.host.own() && self.state.space(id).is_some() && range.start < range.end {
+            let pages = self.state.space_mut(id).pages.range_mut(range);
+            pages.for_each(|(_, page)| page.deferred = true);
+        }
+    }
+
     fn record_clone(&mut self, region: &Region, clone: &Region, on_demand: bool) {
         let (from, to) = (region.usable(), clone.usable().start);
+        let own = region.id.space() == self.host.own();
         let origin = self.state.space_mut(region.id.space());
         let mut cloned = Vec::new();
         for (&at, page) in origin.pages.range_mut(from.clone()) {
             page.cow = true;
+            page.deferred |= on_demand && !own;
             let clone = Page { copy: true, deferred: on_demand, ..*page };
             cloned.push((at - from.start + to, clone));
         }
@@ -133,8 +148,11 @@ impl Run<'_> {
         let clone = self.call(Need::pages(2), expect, |vmm| match on_demand {
             true => vmm.clone_space_on_demand(id),
             false => vmm.clone_space(id),
-        })?;
-        self.record_cloned_space(id, clone, on_demand);
+        });
+        if on_demand {
+            self.may_be_detached(id, 0..usize::MAX);
+        }
+        self.record_cloned_space(id, clone?, on_demand);
         Ok(())
     }
 

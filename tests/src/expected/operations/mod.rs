@@ -39,7 +39,9 @@ impl Run<'_> {
             Request::Unmap { space, pages } => self.unmap(space, pages),
             Request::Decommit { space, pages } => self.decommit(space, pages),
             Request::Shrink { space, pages } => self.shrink(space, pages),
-            Request::Protect { space, pages, rights } => self.protect(space, pages, rights),
+            Request::Protect { space, pages, rights, on_demand } => {
+                self.protect(space, pages, rights, on_demand)
+            }
             Request::Release { which } => self.release(which),
             Request::ReleaseDead { which } => self.release_dead(which),
             Request::Share { space, pages, into, request } => {

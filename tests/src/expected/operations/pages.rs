@@ -208,7 +208,13 @@ impl Run<'_> {
         large.then_some(Refusal::Named("LargePage"))
     }
 
-    pub(super) fn protect(&mut self, space: u8, pages: Pages, rights: Rights) -> Outcome {
+    pub(super) fn protect(
+        &mut self,
+        space: u8,
+        pages: Pages,
+        rights: Rights,
+        on_demand: bool,
+    ) -> Outcome {
         let (id, start, pages) = self.state.pages_by(space, pages);
         let (asked, rights) = (rights, and_read(rights));
         let expect = |run: &Self| {
@@ -221,8 +227,15 @@ impl Run<'_> {
             })
         };
         let answer = self.call(Need::NOTHING, expect, |vmm| {
-            vmm.protect(id, vmm::Pages::at(start).count(pages), asked)
+            let pages = vmm::Pages::at(start).count(pages);
+            match on_demand {
+                true => vmm.protect_on_demand(id, pages, asked),
+                false => vmm.protect(id, pages, asked),
+            }
         });
+        if on_demand {
+            self.may_be_detached(id, start..start.saturating_add(pages.saturating_mul(PAGE)));
+        }
         let done = done(&answer, pages);
         if done != 0 {
             let changed = start..start + done * PAGE;

@@ -30,6 +30,13 @@ on_both!(
 
 const PAGES: usize = 40;
 
+/// A machine in which no page table is detached: that is `detached.rs`'s.
+fn apart(machine: Machine) -> Fixture<'static> {
+    let mut host = Fixture::new(machine);
+    host.vmm.detach_from(usize::MAX);
+    host
+}
+
 /// Tagged pages of a space beside the own, and their clone in a third: its region, and where its
 /// pages start.
 struct Scene {
@@ -45,7 +52,7 @@ impl Scene {
     }
 
     fn with(machine: Machine, options: RegionOptions) -> Scene {
-        let mut host = Fixture::new(machine);
+        let mut host = apart(machine);
         let spaces = [new_space(&mut host), new_space(&mut host)];
         let origin = host.vmm.map(spaces[0], &options.at(FREE)).expect("memory");
         (0..PAGES).for_each(|page| host.write(spaces[0], FREE + page * PAGE, 1 + page as u64));
@@ -80,7 +87,7 @@ impl Scene {
 
 /// A304.
 fn a_page_takes_a_call_and_its_touch_two(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
+    let mut host = apart(Machine::roomy(target));
     let spaces = [new_space(&mut host), new_space(&mut host)];
     let origin = host.vmm.map(spaces[0], &RegionOptions::new(PAGES).at(FREE)).expect("memory");
     // A table is there, and slots.
@@ -191,7 +198,7 @@ fn what_is_given_up_untouched_takes_no_call(target: Target) {
 /// A304.
 fn a_touch_brings_as_many_as_the_region_says(target: Target) {
     let lazy = RegionOptions::new(PAGES).backed(Backing::OnDemand { around: 8 });
-    let mut host = Fixture::new(Machine::roomy(target));
+    let mut host = apart(Machine::roomy(target));
     let spaces = [new_space(&mut host), new_space(&mut host)];
     let origin = host.vmm.reserve(spaces[0], &lazy.at(FREE + 3 * PAGE)).expect("addresses");
     let start = origin.start().bits();
@@ -369,7 +376,7 @@ fn a_page_that_is_given_away_is_there(target: Target) {
 
 /// A304.
 fn the_own_space_has_no_such_pages(target: Target) {
-    let mut host = Fixture::new(Machine::roomy(target));
+    let mut host = apart(Machine::roomy(target));
     let own = host.own();
     let region = tagged(&mut host, FREE, 4);
     let refusal = Error::OwnSpace(own);

@@ -54,6 +54,7 @@ mod clearing;
 mod clones_on_demand;
 mod compaction;
 mod cuts;
+mod detached;
 mod direct_map;
 mod dumps;
 mod emptied_range;

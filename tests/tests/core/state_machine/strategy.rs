@@ -114,8 +114,10 @@ fn request() -> impl Strategy<Value = Request> {
             .prop_map(|(space, pages)| Request::Unmap { space, pages }),
         8 => (space(), some_pages())
             .prop_map(|(space, pages)| Request::Decommit { space, pages }),
-        10 => (space(), some_pages(), rights())
-            .prop_map(|(space, pages, rights)| Request::Protect { space, pages, rights }),
+        10 => (space(), some_pages(), rights(), any::<bool>())
+            .prop_map(|(space, pages, rights, on_demand)| {
+                Request::Protect { space, pages, rights, on_demand }
+            }),
         6 => which().prop_map(|which| Request::Release { which }),
         1 => which().prop_map(|which| Request::ReleaseDead { which }),
         2 => (space(), 1..6usize).prop_map(|(space, pages)| Request::Stack { space, pages }),

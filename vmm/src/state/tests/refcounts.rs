@@ -90,12 +90,15 @@ impl History<'_> {
         assert_eq!(node.slots(), (CPtr::new(first), count));
         for index in 0..count {
             if deferred {
-                self.counts.runs.defer(CPtr::new(first + index));
                 self.deferred.insert(first + index);
+            } else {
+                self.counts.copied(node, CPtr::new(origin + index));
             }
-            self.counts.copied(node, CPtr::new(origin + index));
             let (copies, gone) = self.count(origin + index);
             self.frames.insert(origin + index, (copies + 1, gone));
+        }
+        if deferred {
+            self.counts.deferred(node, CPtr::new(origin));
         }
         self.nodes.insert(first, node);
         self.copies.insert(first, Copies { origin, count, live: count, quarantined: false });
@@ -108,8 +111,14 @@ impl History<'_> {
         let (copy, origin) = (first + copies.live, copies.origin + copies.live);
         let (left, gone) = (copies.live, copies.origin);
         let (count, owner_gone) = self.count(origin);
-        self.deferred.remove(&copy);
-        let told = self.counts.uncopied(CPtr::new(copy), CPtr::new(origin));
+        let told = match self.deferred.remove(&copy) && copy % 2 == 0 {
+            true => {
+                let removed = self.counts.runs.remove_deferred(CPtr::new(copy), 3);
+                assert_eq!(removed, 1, "those behind are gone");
+                self.counts.copied_once_less(CPtr::new(origin))
+            }
+            false => self.counts.uncopied(CPtr::new(copy), CPtr::new(origin)),
+        };
         assert_eq!(usize::from(told.copies()), count - 1);
         assert_eq!(told == Count::ORPHAN, owner_gone && count == 1);
         assert_eq!(told == Count::NONE, !owner_gone && count == 1);
@@ -281,6 +290,14 @@ fn a_count_goes_up_to_its_limit_and_back() {
     }
     counts.owner_gone(frame);
     assert_eq!(usize::from(counts.count(frame).copies()), most, "the owner is not a copy");
+    let full = |first: usize, count| counts.first_full(CPtr::new(first), count);
+    if most == usize::from(MAX_COPIES) {
+        assert_eq!(
+            [full(GROUP + 31, 1), full(GROUP, 40), full(GROUP - 3, 50)].map(Option::unwrap),
+            [0, 31, 34]
+        );
+    }
+    assert_eq!((full(GROUP, 31), full(2 * GROUP, 5)), (None, None));
     assert_eq!(counts.totals(), (1, most));
     for neighbour in [GROUP + 30, 2 * GROUP, GROUP - 1] {
         assert!(counts.count(CPtr::new(neighbour)) == Count::NONE);

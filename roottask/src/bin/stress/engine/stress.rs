@@ -70,6 +70,8 @@ impl Stress {
     /// A run with a manager that has nothing to do yet; `phases` are the names of all that there
     /// are.
     pub fn new(mut vmm: Manager, settings: Settings, phases: &[&'static str]) -> Outcome<Stress> {
+        // Its areas have few pages below a page table.
+        vmm.detach_from(2);
         let own = vmm.own_space();
         let marker = vmm.map(own, &RegionOptions::new(1).named("marker"))?.start().bits();
         let physical = vmm.physical_address(own, marker)?;

@@ -133,8 +133,11 @@ fn protect(stress: &mut Stress) -> Outcome {
     let rights = choices[stress.random.below(choices.len())];
     let node = &stress.expected.areas[area];
     let (space, start, pages) = (node.space(), node.address(part.start), part.len());
-    let done = stress
-        .attempt(Kind::Protect, |vmm| vmm.protect(space, Pages::at(start).count(pages), rights))?;
+    let (range, on_demand) = (Pages::at(start).count(pages), stress.random.once_in(2));
+    let done = stress.attempt(Kind::Protect, |vmm| match on_demand {
+        true => vmm.protect_on_demand(space, range, rights),
+        false => vmm.protect(space, range, rights),
+    })?;
     if done.is_some() {
         for page in stress.expected.areas[area].pages[part.clone()].iter_mut().flatten() {
             page.rights = rights;

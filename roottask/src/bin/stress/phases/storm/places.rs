@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use roottask::{check, Outcome};
-use vmm::{Backing, Pages, RegionOptions, SpaceId};
+use vmm::{Backing, Pages, RegionOptions, Rights, SpaceId};
 
 use crate::engine::Stress;
 use crate::measure::Kind;
@@ -60,6 +60,13 @@ fn stamp_part(stress: &mut Stress, area: &mut TouchArea) -> Outcome {
         stress.attempt(Kind::Populate, |vmm| vmm.populate(space, Pages::at(start).count(count)))?;
     if done.is_none() {
         return Ok(());
+    }
+    if stress.random.once_in(2) {
+        // The page tables may be gone, so that each page comes when it is touched.
+        for rights in [Rights::READ, Rights::READ_WRITE] {
+            let range = Pages::at(start).count(count);
+            stress.attempt(Kind::Protect, |vmm| vmm.protect_on_demand(space, range, rights))?;
+        }
     }
     for page in first..first + count {
         let (at, stamp) = (area.first + page * PAGE, stress.random.stamp());
