@@ -43,7 +43,7 @@ use input::Settings;
 
 static POOL: BootPool<64> = BootPool::new();
 
-#[root_task(stack_size = 128 * 1024, heap_size = 1024 * 1024)]
+#[root_task(stack_size = 256 * 1024, heap_size = 1024 * 1024)]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let arguments = Arguments::read()?;
     let settings = match Settings::parse(arguments.words(), &phases::names()) {
