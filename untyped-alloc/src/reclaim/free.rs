@@ -3,7 +3,7 @@
 
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
-use crate::state::{Chunk, Class, Room};
+use crate::state::{Class, Room};
 use crate::types::{CPtr, Error, Invocation, Object, ObjectState, Objects, Result};
 
 impl Allocator<'_> {
@@ -15,7 +15,7 @@ impl Allocator<'_> {
     /// [`Error::Kernel`] when the kernel refuses: the object is still there, free it again.
     pub fn free(&mut self, kernel: &mut impl Kernel, object: Object) -> Result<()> {
         let (chunk, index) = self.find_live(object)?;
-        if chunk.live() == 1 && (chunk.ready() == 0 || self.is_page(chunk)) {
+        if chunk.live() == 1 && chunk.ready() == 0 {
             self.release_chunk(kernel, chunk)?;
         } else {
             // Revoked and not deleted, the object is still live and can be freed again.
@@ -29,12 +29,6 @@ impl Allocator<'_> {
             self.retire(chunk, index);
         }
         Ok(())
-    }
-
-    /// Whether a chunk has a small page of memory or more: so much is not kept for the next of its
-    /// kind once none is live.
-    fn is_page(&self, chunk: &Chunk<'_>) -> bool {
-        chunk.block().is_some_and(|block| block.size_bits() >= self.sizes.frame_bits[0])
     }
 
     /// Takes back an object that is as it was when it was made, and from whose capability none is
