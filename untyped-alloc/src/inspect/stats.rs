@@ -17,7 +17,12 @@ impl Allocator<'_> {
                 // An unused chunk goes back as a whole, with its retired objects and the rounding.
                 let unused = chunk.live() == 0 && free != 0;
                 let bytes = if chunk.is_held() { &mut held_bytes } else { &mut ready_bytes };
-                *bytes += if unused { block.bytes() } else { free << size_bits };
+                *bytes += match chunk.recycles() {
+                    _ if unused => block.bytes(),
+                    true => free << size_bits,
+                    // What is made there keeps its batch from all other use.
+                    false => 0,
+                };
             }
             dirty_ready_bytes += chunk.ready_dirty() << size_bits;
             quarantined += chunk.quarantined();

@@ -6,34 +6,48 @@ use crate::kernel::Kernel;
 use crate::state::{Class, Room};
 use crate::types::{Blueprint, Error, Mobility, Object, Objects, Result};
 
-/// How many objects of 2^`size_bits` bytes are made at once: large ones singly, so that the memory
-/// of each comes back with it.
-fn count_at_once(size_bits: u8) -> usize {
-    if size_bits <= 6 {
-        32
-    } else {
-        1
-    }
-}
-
 impl Allocator<'_> {
+    /// How many objects are made at once. Others than these are made singly, so that the memory of
+    /// each comes back with it.
+    ///
+    /// - Objects of at most 64 bytes, such as endpoints: 32.
+    /// - Thread control blocks: a small page of them (4 on IA32, 2 on x86_64). One that stays would
+    ///   keep its page from all uses but small objects anyway (MODEL.md, A86).
+    fn count_at_once(&self, blueprint: Blueprint, size_bits: u8) -> usize {
+        match blueprint {
+            _ if size_bits <= 6 => 32,
+            Blueprint::Tcb => 1 << self.sizes.frame_bits[0].saturating_sub(size_bits),
+            _ => 1,
+        }
+    }
+
     /// Allocates one object. Usually one kernel call, none for most endpoints and notifications
-    /// (made 32 at a time), up to 13 more when a large untyped must be split.
+    /// (made 32 at a time) and thread control blocks (a small page at a time), up to 13 more when a
+    /// large untyped must be split.
     ///
     /// Its memory is clear. A frame obtained here is destroyed when freed, never recycled.
     pub fn allocate(&mut self, kernel: &mut impl Kernel, blueprint: Blueprint) -> Result<Object> {
-        for class in [Class::Zeroed, Class::EmptyZeroed] {
-            if let Some(chunk) = self.chunks.with_room(class, Room::new(false, blueprint)) {
-                return Ok(self.alloc_one(chunk));
-            }
+        let kind = Room::new(false, blueprint);
+        if let Some(chunk) = self.chunks.with_room(Class::Zeroed, kind) {
+            return Ok(match chunk.alloc_zeroed() {
+                Some(index) => {
+                    self.live.add(&self.sizes, blueprint, 1);
+                    Object::new(chunk.slot_of(index), chunk.serial())
+                }
+                None => self.alloc_one(chunk),
+            });
+        }
+        if let Some(chunk) = self.chunks.with_room(Class::EmptyZeroed, kind) {
+            return Ok(self.alloc_one(chunk));
         }
         let size_bits = self.sizes.size_bits(blueprint).ok_or(Error::NoSuchObject(blueprint))?;
         let mobility = Mobility::Fixed;
         let plan = |count| ChunkPlan { blueprint, count, recycles: false, mobility };
-        let chunk = match self.obtain_chunk(kernel, plan(count_at_once(size_bits))) {
-            Err(Error::OutOfMemory { .. } | Error::NeedsClearing { .. }) => {
-                self.obtain_chunk(kernel, plan(1))?
-            }
+        let count = self.count_at_once(blueprint, size_bits);
+        let chunk = match self.obtain_chunk(kernel, plan(count)) {
+            Err(
+                Error::OutOfMemory { .. } | Error::NeedsClearing { .. } | Error::OutOfSlots { .. },
+            ) => self.obtain_chunk(kernel, plan(1))?,
             made => made?,
         };
         Ok(self.alloc_one(chunk))

@@ -10,7 +10,9 @@ pub struct Stats {
     pub total_bytes: usize,
     /// RAM in free untypeds.
     pub untyped_bytes: usize,
-    /// RAM in objects that are ready to be handed out (clean or dirty frames, page tables, …).
+    /// RAM in objects that are ready to be handed out and can be had for others: frames, clean or
+    /// dirty, page tables, batches in which no object is in use. Not what is left of a batch of
+    /// small objects in use, as that is for more of their kind alone.
     pub ready_bytes: usize,
     /// RAM in page tables that are held back for when memory is out.
     pub held_bytes: usize,

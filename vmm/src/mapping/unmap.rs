@@ -10,7 +10,6 @@ use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
 use crate::types::ids::SpaceId;
-use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Unmaps pages of one region, all of them mapped, and gives their memory back. The
@@ -46,6 +45,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let space = self.space(space)?;
         let (region, range) = self.caller_range(space, pages)?;
         self.check_unpinned(space, region)?;
+        if range.pages() == 1 {
+            if let Ok(unmapped) = self.unmap_single(space, range) {
+                return unmapped;
+            }
+        }
         if let Some(extent) = self.small_page_at(space, range) {
             return self.unmap_one(space, region, extent, range);
         }
@@ -77,10 +81,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         let reserve = &mut self.refill_to_free();
-        let single = extent.frames.count == 1 && extent.source == Source::Owned;
-        if single && space.extents().window_at(page).is_none() {
-            return self.unmap_only(reserve, space, range);
-        }
         let unmapped = self.unmap_part(reserve, space, extent, extent.index_of(page), 1);
         unmapped.map_err(|(error, pages)| error.after(pages))?;
         self.prune_tables(space);

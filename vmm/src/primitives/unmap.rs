@@ -92,26 +92,36 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// As [`Vmm::unmap_range`], for one page, which is likely to be an extent of its own. A frame
-    /// of the space's own is found and taken out with one search then.
+    /// As [`Vmm::unmap_range`], for one page, which is likely to be an extent of its own.
     pub(crate) fn unmap_only(
         &mut self,
         reserve: &mut Reserve,
         space: &'p Space<'p>,
         page: PageRange,
     ) -> Result {
+        match self.unmap_single(space, page) {
+            Ok(unmapped) => unmapped,
+            Err(false) => Ok(()),
+            Err(true) => self.unmap_range(reserve, space, page),
+        }
+    }
+
+    /// Unmaps a page that is an extent of its own, of the space's own frames: it is found and taken
+    /// out with one search, and needs no node. `Err` if it is none, and nothing was done: whether
+    /// something else is mapped there.
+    #[inline(never)]
+    pub(crate) fn unmap_single(
+        &mut self,
+        space: &'p Space<'p>,
+        page: PageRange,
+    ) -> Result<Result, bool> {
         let (start, size_bits) = (page.start(), self.geometry.page_bits);
         let mut extents = space.extents_mut();
-        let single = match extents.single_at(start, size_bits) {
-            Ok(single) => single,
-            Err(false) => return Ok(()),
-            Err(true) => {
-                drop(extents);
-                return self.unmap_range(reserve, space, page);
-            }
-        };
+        let single = extents.single_at(start, size_bits)?;
         let frames = Frames { first: single.frame, count: 1, size_bits };
-        self.page_unmap(space, (frames.first, Source::Owned))?;
+        if let Err(refusal) = self.page_unmap(space, (frames.first, Source::Owned)) {
+            return Ok(Err(Error::from(refusal)));
+        }
         let unlinked = single.take_out(self.geometry.page_bytes());
         drop(extents);
         self.free_unlinked(space, unlinked);
@@ -120,7 +130,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.mapped_pages.set(space.mapped_pages.get() - 1);
         self.owner_gone(frames);
         self.prune_tables(space);
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Unmaps pages of a window, number n of its block where bit n is set; returns how many of the

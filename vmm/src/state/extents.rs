@@ -364,12 +364,20 @@ impl<'p> Extents<'p> {
     }
 
     /// The extent of one frame of 2^`size_bits` bytes, of the space's own, that is mapped at a
-    /// page; `Err` if there is none: whether something else is there.
+    /// page; `Err` if there is none: whether something else is there, which is the one used last
+    /// then.
     #[inline(always)]
     pub fn single_at(&mut self, page: VirtAddr, size_bits: u8) -> Result<Single<'_, 'p>, bool> {
+        // What was looked up just now and is none need not be looked for.
+        if self.last_covering(page).is_some_and(|last| last.single(size_bits).is_none()) {
+            return Err(true);
+        }
         let cursor = self.by_start.upper_bound_mut(Bound::Included(&page));
         let Some(node) = cursor.get().filter(|node| node.covers(page)) else { return Err(false) };
-        let frame = node.single(size_bits).ok_or(true)?;
+        let Some(frame) = node.single(size_bits) else {
+            self.last.set(cursor.as_cursor().clone_pointer().map(Last::at));
+            return Err(true);
+        };
         Ok(Single { frame, cursor, last: &self.last, totals: &self.totals })
     }
 
