@@ -157,6 +157,63 @@ fn a_program_is_made_of_a_memory_object_and_runs() {
     }
 }
 
+/// A298: where there is room for it.
+#[test]
+fn a_small_program_lies_below_one_page_table() {
+    for &target in TARGETS {
+        let mut world = World::on(target);
+        let maker = world.program(AMPLE);
+        world.objects.note_started(&maker.start, PRIORITY);
+        let image = Elf::of(target, 0x40_0100).with(Segment::code(0x40_1000, vec![5; 20]));
+        world.store(maker, FILE, &image.entry(0x40_1004).bytes());
+        let child = world.child(maker);
+        let deepest = 1 << target.large_bits();
+        let table = child.start.entry / deepest;
+        assert_eq!((child.start.stack_top - 1) / deepest, table);
+        assert_eq!(child.start.ipc_buffer / deepest, table);
+        let levels = world.fixture.vmm.geometry().levels.len() - 1;
+        assert_eq!(world.fixture.vmm.usage(child.id.space()).unwrap().tables, levels);
+        // What it maps itself lies where it always did.
+        world.memory(child, 1, A);
+        assert_eq!(world.map(child, A, 1, Rights::READ), PAGE);
+    }
+}
+
+/// A299: all of a stack is charged, and the highest page is there, with which a thread begins.
+#[test]
+fn a_stack_is_there_where_it_is_touched() {
+    let (mut world, maker) = with_file(&small());
+    assert_eq!(world.ask(maker, create(CHILD), PAYER), Ok(Answer::Done {}));
+    world.finish(maker, Request::Load {}, &[IT, FILE]);
+    let used = |world: &World| world.objects.amounts().1.of(Resource::Pages);
+    let (before, frames) = (used(&world), world.fixture.vmm.stats().free_bytes());
+    let stack = 20;
+    let request = Request::Start { argument: 7, stack, priority: PRIORITY.into() };
+    assert_eq!(world.ask(maker, request, &[IT]), Ok(Answer::Done {}));
+    let Some(Act::Start { program: id, start, priority, .. }) = world.act else { panic!() };
+    world.objects.note_started(&start, priority);
+    let child = Program { id, cnode: world.cnode_of(start.tcb), cnode_bits: CNODE_BITS, start };
+    // Its account is charged, which has a part of its maker's from the start.
+    assert_eq!(used(&world), before);
+    let of_child = world.fixture.vmm.usage(id.space()).unwrap().frames;
+    assert!(frames - world.fixture.vmm.stats().free_bytes() < 5 * PAGE);
+    assert!(world.used(child, ACCOUNT_SLOT).of(Resource::Pages) > stack);
+    let page = |number: usize| start.stack_top - number * PAGE;
+    let is_there = |world: &World, number| {
+        world.fixture.vmm.mapping_at(id.space(), page(number)).unwrap().is_some()
+    };
+    assert!(is_there(&world, 1) && !is_there(&world, 2));
+    assert!(world.touch(child, page(20), Access::Write));
+    assert!(world.touch(child, page(2), Access::Write));
+    assert!((1..=20).all(|number| is_there(&world, number)));
+    assert_eq!(world.fixture.vmm.usage(id.space()).unwrap().frames, of_child + 19);
+    // Below it nothing is ever there.
+    assert!(!world.touch(child, page(21), Access::Write));
+    world.finish(maker, Request::Destroy {}, &[IT]);
+    world.reap();
+    assert_eq!(used(&world), before);
+}
+
 /// A192: the first pages that are mapped of the file are there before it begins, and no more than
 /// 16 of them; what was mapped ahead is charged as what is touched.
 #[test]

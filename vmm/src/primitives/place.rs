@@ -69,6 +69,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let shape = Shape { pages, guard, align_bits, reservation };
         let regions = space.regions();
         let told = self.told(space, options);
+        if let Some(place) = self.place_near_to(space, &regions, shape, (told, options)) {
+            return Ok((place, pages, ceiling));
+        }
         let place = match options.placement.place {
             Wish::At(address) => {
                 let start = self.start_at(address, guard, pages, align_bits, options.name)?;
@@ -111,6 +114,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         })?;
         Ok((place, pages, ceiling))
+    }
+
+    /// A place below the page table below which regions of a space are to lie, for one that may lie
+    /// anywhere, if there is one.
+    #[inline]
+    fn place_near_to(
+        &self,
+        space: &Space<'p>,
+        regions: &Regions<'p>,
+        shape: Shape,
+        (told, options): (Told, &RegionOptions),
+    ) -> Option<Place<'p>> {
+        let near = space.near.get()?;
+        if options.placement.place != Wish::Anywhere || shape.reservation != 0 {
+            return None;
+        }
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        let from = self.geometry.table_base(deepest, near).bits();
+        let end = self.geometry.table_end(deepest, near);
+        let to = if told == Told::Indifferent { end } else { end.min(self.geometry.fault_end) };
+        regions.place_within(shape, from, to)
     }
 
     /// Whether faults in a region must be told by their whole address, where that makes a

@@ -284,6 +284,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.change_threads(|_, _| (0, 0));
         space.objects.set(0);
         space.store.set(false);
+        space.near.set(None);
         let Undone { pages, abandoned, copy_on_write, clone } = &space.undone;
         for undone in [pages, abandoned, copy_on_write, clone] {
             undone.set(false);

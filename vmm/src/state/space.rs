@@ -4,7 +4,7 @@
 use core::cell::{Cell, Ref, RefCell, RefMut};
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
-use page_tables::Shadow;
+use page_tables::{Shadow, VirtAddr};
 use untyped_alloc::{CPtr, Object};
 
 use super::cut_pages::CutPages;
@@ -53,6 +53,8 @@ pub(crate) struct Space<'p> {
     pub objects: Cell<usize>,
     /// No thread can run in it, so that nothing in it is touched.
     pub store: Cell<bool>,
+    /// Below whose page table regions are to lie that may lie anywhere.
+    pub near: Cell<Option<VirtAddr>>,
     /// What the kernel refused to undo in it.
     pub undone: Undone,
     /// Large pages that were cut for a request that is not done, or was refused.
@@ -94,6 +96,7 @@ impl Default for Space<'_> {
             registered: Cell::new(0),
             objects: Cell::new(0),
             store: Cell::new(false),
+            near: Cell::new(None),
             undone: Undone::default(),
             cut: CutPages::default(),
         }

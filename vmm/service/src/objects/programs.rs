@@ -211,12 +211,15 @@ impl<'p> Objects<'p> {
             },
         };
         let mut parts = ThreadParts::default();
+        // With the program's code below one page table, if there is room.
+        vmm.place_near(id, Some(program.entry.get()))?;
         let made = clearing(vmm, |vmm| {
             // What a try that was refused has left.
             vmm.release_thread(&mut parts)?;
             vmm.allocate_thread(&spec, &mut parts)
         });
         thread.parts.set((!parts.is_empty()).then_some(parts));
+        vmm.place_near(id, None)?;
         let vmm::Thread { tcb, memory, registered } = made?;
         if growing.is_some() {
             let first = Pages::at(memory.stack.top() - PAGE_BYTES);
