@@ -322,6 +322,38 @@ fn what_a_program_had_is_its_makers_again_when_its_end_is_told() {
     assert_eq!(world.notices(), 1);
 }
 
+/// A301
+#[test]
+fn what_somebody_is_told_by_stays_where_it_came() {
+    let (mut world, maker) = with_file(&small());
+    let notification = Request::CreateNotification { object: D, slot: D + 1 };
+    world.ask(maker, notification, PAYER).unwrap();
+    world.child(maker);
+    let first = world.foreign;
+    for (calls, next) in [(0, None), (1, Some(first))] {
+        let came = world.foreign;
+        let before = world.fixture.vmm.kernel_calls().total();
+        assert_eq!(world.ask(maker, Request::TellEnd {}, &[IT, D + 1]), Ok(Answer::Done {}));
+        assert_eq!(world.fixture.vmm.kernel_calls().total() - before, calls);
+        assert!(next.is_none_or(|next| next == world.foreign));
+        let kernel = world.fixture.kernel();
+        assert!(matches!(kernel.cap(came), Cap::Notification { .. }));
+        assert_eq!(kernel.cap(world.foreign), Cap::Null);
+    }
+    world.finish(maker, Request::Destroy {}, &[IT]);
+    world.reap();
+    // What waits for one is told by it, of paged memory as well.
+    let paged = Request::CreatePaged { pages: 1, most: 1, slot: IT };
+    world.ask(maker, paged, PAYER).unwrap();
+    let came = world.foreign;
+    assert_eq!(world.ask(maker, Request::TellFaults {}, &[IT, D + 1]), Ok(Answer::Done {}));
+    assert_ne!(world.foreign, came);
+    assert!(matches!(world.fixture.kernel().cap(came), Cap::Notification { .. }));
+    world.finish(maker, Request::Destroy {}, &[IT]);
+    world.reap();
+    assert_eq!(world.fixture.kernel().cap(came), Cap::Null, "its slot is empty again");
+}
+
 /// A194: what it takes of a program's state is there, or nothing changes.
 #[test]
 fn a_program_in_another_state_is_refused() {

@@ -49,6 +49,8 @@ pub(crate) struct Space<'p> {
     pub open_arena: Cell<Option<&'p Region<'p>>>,
     threads: Cell<usize>,
     registered: Cell<usize>,
+    /// Buffers in it were given to threads that the caller made.
+    pub buffers_lent: Cell<bool>,
     /// Kernel objects that were allocated for it.
     pub objects: Cell<usize>,
     /// No thread can run in it, so that nothing in it is touched.
@@ -94,6 +96,7 @@ impl Default for Space<'_> {
             open_arena: Cell::new(None),
             threads: Cell::new(0),
             registered: Cell::new(0),
+            buffers_lent: Cell::new(false),
             objects: Cell::new(0),
             store: Cell::new(false),
             near: Cell::new(None),

@@ -247,7 +247,9 @@ impl Server {
                 outcome.answer = Some(answer);
             }
         }
-        if arrived.contains(&Arrived::Foreign) {
+        if let Some(slot) = outcome.foreign {
+            self.foreign = slot;
+        } else if arrived.contains(&Arrived::Foreign) {
             // The slot is for the next one.
             let path = vmm.allocator().path(self.foreign);
             vmm.delete_cap(path)?;
