@@ -11,7 +11,7 @@ use crate::state::region_places::{NoPlace, Shape};
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
-use crate::types::options::{PageSize, Place as Wish, RegionOptions, Told};
+use crate::types::options::{PageSize, Place as Wish, Placement, RegionOptions, Told};
 use crate::types::region::{Backing, Name};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -36,6 +36,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: &'p Space<'p>,
         options: &RegionOptions,
     ) -> Result<(Place<'p>, usize, Rights)> {
+        if let Some(near) = space.near.get() {
+            if let Some(found) = self.find_place_near(space, options, near) {
+                return Ok(found);
+            }
+        }
         if let Some(bits) = self.align_bits_at_best(options) {
             match self.find_place_as_asked(space, &options.aligned(bits)) {
                 Err(Error::NoRoom { .. } | Error::FaultsNotTold { .. }) => {}
@@ -43,6 +48,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         self.find_place_as_asked(space, options)
+    }
+
+    /// A place below the page table below which an address lies, if there is one, for what may lie
+    /// anywhere.
+    #[cold]
+    #[inline(never)]
+    fn find_place_near(
+        &self,
+        space: &'p Space<'p>,
+        options: &RegionOptions,
+        near: VirtAddr,
+    ) -> Option<(Place<'p>, usize, Rights)> {
+        let Placement { place: Wish::Anywhere, reservation: None, .. } = options.placement else {
+            return None;
+        };
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        let from = self.geometry.table_base(deepest, near).bits();
+        let to = self.geometry.table_end(deepest, near);
+        self.find_place_as_asked(space, &options.within(from..to)).ok()
     }
 
     fn find_place_as_asked(
@@ -69,9 +93,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let shape = Shape { pages, guard, align_bits, reservation };
         let regions = space.regions();
         let told = self.told(space, options);
-        if let Some(place) = self.place_near_to(space, &regions, shape, (told, options)) {
-            return Ok((place, pages, ceiling));
-        }
         let place = match options.placement.place {
             Wish::At(address) => {
                 let start = self.start_at(address, guard, pages, align_bits, options.name)?;
@@ -114,27 +135,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         })?;
         Ok((place, pages, ceiling))
-    }
-
-    /// A place below the page table below which regions of a space are to lie, for one that may lie
-    /// anywhere, if there is one.
-    #[inline]
-    fn place_near_to(
-        &self,
-        space: &Space<'p>,
-        regions: &Regions<'p>,
-        shape: Shape,
-        (told, options): (Told, &RegionOptions),
-    ) -> Option<Place<'p>> {
-        let near = space.near.get()?;
-        if options.placement.place != Wish::Anywhere || shape.reservation != 0 {
-            return None;
-        }
-        let deepest = self.geometry.levels.len() as u8 - 1;
-        let from = self.geometry.table_base(deepest, near).bits();
-        let end = self.geometry.table_end(deepest, near);
-        let to = if told == Told::Indifferent { end } else { end.min(self.geometry.fault_end) };
-        regions.place_within(shape, from, to)
     }
 
     /// Whether faults in a region must be told by their whole address, where that makes a
