@@ -157,6 +157,63 @@ fn a_program_is_made_of_a_memory_object_and_runs() {
     }
 }
 
+/// A298: where there is room for it.
+#[test]
+fn a_small_program_lies_below_one_page_table() {
+    for &target in TARGETS {
+        let mut world = World::on(target);
+        let maker = world.program(AMPLE);
+        world.objects.note_started(&maker.start, PRIORITY);
+        let image = Elf::of(target, 0x40_0100).with(Segment::code(0x40_1000, vec![5; 20]));
+        world.store(maker, FILE, &image.entry(0x40_1004).bytes());
+        let child = world.child(maker);
+        let deepest = 1 << target.large_bits();
+        let table = child.start.entry / deepest;
+        assert_eq!((child.start.stack_top - 1) / deepest, table);
+        assert_eq!(child.start.ipc_buffer / deepest, table);
+        let levels = world.fixture.vmm.geometry().levels.len() - 1;
+        assert_eq!(world.fixture.vmm.usage(child.id.space()).unwrap().tables, levels);
+        // What it maps itself lies where it always did.
+        world.memory(child, 1, A);
+        assert_eq!(world.map(child, A, 1, Rights::READ), PAGE);
+    }
+}
+
+/// A299: all of a stack is charged, and the highest page is there, with which a thread begins.
+#[test]
+fn a_stack_is_there_where_it_is_touched() {
+    let (mut world, maker) = with_file(&small());
+    assert_eq!(world.ask(maker, create(CHILD), PAYER), Ok(Answer::Done {}));
+    world.finish(maker, Request::Load {}, &[IT, FILE]);
+    let used = |world: &World| world.objects.amounts().1.of(Resource::Pages);
+    let (before, frames) = (used(&world), world.fixture.vmm.stats().free_bytes());
+    let stack = 20;
+    let request = Request::Start { argument: 7, stack, priority: PRIORITY.into() };
+    assert_eq!(world.ask(maker, request, &[IT]), Ok(Answer::Done {}));
+    let Some(Act::Start { program: id, start, priority, .. }) = world.act else { panic!() };
+    world.objects.note_started(&start, priority);
+    let child = Program { id, cnode: world.cnode_of(start.tcb), cnode_bits: CNODE_BITS, start };
+    // Its account is charged, which has a part of its maker's from the start.
+    assert_eq!(used(&world), before);
+    let of_child = world.fixture.vmm.usage(id.space()).unwrap().frames;
+    assert!(frames - world.fixture.vmm.stats().free_bytes() < 5 * PAGE);
+    assert!(world.used(child, ACCOUNT_SLOT).of(Resource::Pages) > stack);
+    let page = |number: usize| start.stack_top - number * PAGE;
+    let is_there = |world: &World, number| {
+        world.fixture.vmm.mapping_at(id.space(), page(number)).unwrap().is_some()
+    };
+    assert!(is_there(&world, 1) && !is_there(&world, 2));
+    assert!(world.touch(child, page(20), Access::Write));
+    assert!(world.touch(child, page(2), Access::Write));
+    assert!((1..=20).all(|number| is_there(&world, number)));
+    assert_eq!(world.fixture.vmm.usage(id.space()).unwrap().frames, of_child + 19);
+    // Below it nothing is ever there.
+    assert!(!world.touch(child, page(21), Access::Write));
+    world.finish(maker, Request::Destroy {}, &[IT]);
+    world.reap();
+    assert_eq!(used(&world), before);
+}
+
 /// A192: the first pages that are mapped of the file are there before it begins, and no more than
 /// 16 of them; what was mapped ahead is charged as what is touched.
 #[test]
@@ -263,6 +320,38 @@ fn what_a_program_had_is_its_makers_again_when_its_end_is_told() {
     world.reap();
     assert_eq!(world.ask(maker, Request::TellEnd {}, &[IT, D + 1]), Ok(Answer::Done {}));
     assert_eq!(world.notices(), 1);
+}
+
+/// A301
+#[test]
+fn what_somebody_is_told_by_stays_where_it_came() {
+    let (mut world, maker) = with_file(&small());
+    let notification = Request::CreateNotification { object: D, slot: D + 1 };
+    world.ask(maker, notification, PAYER).unwrap();
+    world.child(maker);
+    let first = world.foreign;
+    for (calls, next) in [(0, None), (1, Some(first))] {
+        let came = world.foreign;
+        let before = world.fixture.vmm.kernel_calls().total();
+        assert_eq!(world.ask(maker, Request::TellEnd {}, &[IT, D + 1]), Ok(Answer::Done {}));
+        assert_eq!(world.fixture.vmm.kernel_calls().total() - before, calls);
+        assert!(next.is_none_or(|next| next == world.foreign));
+        let kernel = world.fixture.kernel();
+        assert!(matches!(kernel.cap(came), Cap::Notification { .. }));
+        assert_eq!(kernel.cap(world.foreign), Cap::Null);
+    }
+    world.finish(maker, Request::Destroy {}, &[IT]);
+    world.reap();
+    // What waits for one is told by it, of paged memory as well.
+    let paged = Request::CreatePaged { pages: 1, most: 1, slot: IT };
+    world.ask(maker, paged, PAYER).unwrap();
+    let came = world.foreign;
+    assert_eq!(world.ask(maker, Request::TellFaults {}, &[IT, D + 1]), Ok(Answer::Done {}));
+    assert_ne!(world.foreign, came);
+    assert!(matches!(world.fixture.kernel().cap(came), Cap::Notification { .. }));
+    world.finish(maker, Request::Destroy {}, &[IT]);
+    world.reap();
+    assert_eq!(world.fixture.kernel().cap(came), Cap::Null, "its slot is empty again");
 }
 
 /// A194: what it takes of a program's state is there, or nothing changes.

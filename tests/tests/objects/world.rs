@@ -171,6 +171,7 @@ impl World {
         let message = Incoming { badge, label, words, capabilities, foreign: self.foreign };
         let outcome = self.objects.handle(&mut self.fixture.vmm, &message);
         outcome.waits.into_iter().for_each(|slot| self.save_caller(slot));
+        self.foreign = outcome.foreign.unwrap_or(self.foreign);
         outcome
     }
 

@@ -198,7 +198,36 @@ impl SlotWindow<'_> {
     }
 
     /// Gives `count` slots from `at` on the state `free` and brings the tree up to date.
+    #[inline]
     pub(super) fn mark(&self, at: usize, count: usize, free: bool) {
+        match count {
+            1 => self.mark_one(at, free),
+            _ => self.mark_run(at, count, free),
+        }
+    }
+
+    /// As [`SlotWindow::mark`], of a single slot: mostly its word has as long a run as before.
+    fn mark_one(&self, at: usize, free: bool) {
+        let (index, mask) = (at / 32, 1 << (at % 32));
+        let word = self.words[index].get();
+        let (word, count) = match free {
+            true => (word | mask, self.free.get() + 1),
+            false => (word & !mask, self.free.get() - 1),
+        };
+        self.words[index].set(word);
+        self.free.set(count);
+        let mut node = WORDS + index;
+        let mut whole_child = WHOLE_WORD;
+        let mut best = best_of_word(word);
+        while self.set_best(node, best) && node > 1 {
+            let (own, other) = (best, self.best[node ^ 1].get());
+            let whole = own == whole_child && other == whole_child;
+            best = if whole { whole_child + 1 } else { own.max(other) };
+            (node, whole_child) = (node / 2, whole_child + 1);
+        }
+    }
+
+    fn mark_run(&self, at: usize, count: usize, free: bool) {
         // The words and their leaves first, as every node is made of the two below it. Above a
         // level on which all stays as it was, all does.
         let mut changed = false;

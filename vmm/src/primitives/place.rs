@@ -11,7 +11,7 @@ use crate::state::region_places::{NoPlace, Shape};
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
-use crate::types::options::{PageSize, Place as Wish, RegionOptions, Told};
+use crate::types::options::{PageSize, Place as Wish, Placement, RegionOptions, Told};
 use crate::types::region::{Backing, Name};
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
@@ -36,6 +36,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: &'p Space<'p>,
         options: &RegionOptions,
     ) -> Result<(Place<'p>, usize, Rights)> {
+        if let Some(near) = space.near.get() {
+            if let Some(found) = self.find_place_near(space, options, near) {
+                return Ok(found);
+            }
+        }
         if let Some(bits) = self.align_bits_at_best(options) {
             match self.find_place_as_asked(space, &options.aligned(bits)) {
                 Err(Error::NoRoom { .. } | Error::FaultsNotTold { .. }) => {}
@@ -43,6 +48,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         self.find_place_as_asked(space, options)
+    }
+
+    /// A place below the page table below which an address lies, if there is one, for what may lie
+    /// anywhere.
+    #[cold]
+    #[inline(never)]
+    fn find_place_near(
+        &self,
+        space: &'p Space<'p>,
+        options: &RegionOptions,
+        near: VirtAddr,
+    ) -> Option<(Place<'p>, usize, Rights)> {
+        let Placement { place: Wish::Anywhere, reservation: None, .. } = options.placement else {
+            return None;
+        };
+        let deepest = self.geometry.levels.len() as u8 - 1;
+        let from = self.geometry.table_base(deepest, near).bits();
+        let to = self.geometry.table_end(deepest, near);
+        self.find_place_as_asked(space, &options.within(from..to)).ok()
     }
 
     fn find_place_as_asked(

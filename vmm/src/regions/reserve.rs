@@ -43,6 +43,34 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(self.id_of(space, region))
     }
 
+    /// Has regions of a space that may lie anywhere placed below the page table below which an
+    /// address (bytes) lies, at the lowest place there where they fit; or, with `None`, at the
+    /// lowest place of all again. Where there is no room, they lie there anyhow. What lies below
+    /// one table needs one, which costs six pages' mappings to make and to give back. No kernel
+    /// call.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::RegionOptions;
+    ///
+    /// let space = vmm.create_space()?;
+    /// vmm.map(space, &RegionOptions::new(4).at(0x0804_8000).named("code"))?;
+    /// vmm.place_near(space, Some(0x0804_8000))?;
+    /// vmm.allocate_stack(space, 4, "stack")?;
+    /// assert_eq!(vmm.usage(space)?.tables, 1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSpace`]; [`Error::Address`] for what is no address of user space.
+    pub fn place_near(&mut self, space: SpaceId, address: Option<usize>) -> Result {
+        let address = address.map(|address| self.geometry.address(address)).transpose()?;
+        self.space(space)?.near.set(address);
+        Ok(())
+    }
+
     /// Reserves a range in which other regions can be placed (with [`RegionOptions::inside`]), none
     /// of which can have more rights than `ceiling` of the options, and where nothing else is put.
     /// Up to 1000 can lie one inside the other.

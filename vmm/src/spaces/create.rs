@@ -282,9 +282,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.open_packed.set(None);
         space.open_arena.set(None);
         space.change_threads(|_, _| (0, 0));
+        space.buffers_lent.set(false);
         space.objects.set(0);
         space.store.set(false);
         space.detached.set(false);
+        space.near.set(None);
         let Undone { pages, abandoned, copy_on_write, clone } = &space.undone;
         for undone in [pages, abandoned, copy_on_write, clone] {
             undone.set(false);

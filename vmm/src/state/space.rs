@@ -4,7 +4,7 @@
 use core::cell::{Cell, Ref, RefCell, RefMut};
 
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
-use page_tables::Shadow;
+use page_tables::{Shadow, VirtAddr};
 use untyped_alloc::{CPtr, Object};
 
 use super::cut_pages::CutPages;
@@ -49,12 +49,16 @@ pub(crate) struct Space<'p> {
     pub open_arena: Cell<Option<&'p Region<'p>>>,
     threads: Cell<usize>,
     registered: Cell<usize>,
+    /// Buffers in it were given to threads that the caller made.
+    pub buffers_lent: Cell<bool>,
     /// Kernel objects that were allocated for it.
     pub objects: Cell<usize>,
     /// No thread can run in it, so that nothing in it is touched.
     pub store: Cell<bool>,
     /// The kernel may not have some of its recorded page tables, nor pages below them.
     pub detached: Cell<bool>,
+    /// Below whose page table regions are to lie that may lie anywhere.
+    pub near: Cell<Option<VirtAddr>>,
     /// What the kernel refused to undo in it.
     pub undone: Undone,
     /// Large pages that were cut for a request that is not done, or was refused.
@@ -94,9 +98,11 @@ impl Default for Space<'_> {
             open_arena: Cell::new(None),
             threads: Cell::new(0),
             registered: Cell::new(0),
+            buffers_lent: Cell::new(false),
             objects: Cell::new(0),
             store: Cell::new(false),
             detached: Cell::new(false),
+            near: Cell::new(None),
             undone: Undone::default(),
             cut: CutPages::default(),
         }

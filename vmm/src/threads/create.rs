@@ -63,7 +63,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         };
         self.set_thread_space(tcb.slot(), new.space, new.cspace, faults)?;
-        self.set_ipc_buffer(tcb.slot(), memory.ipc_buffer)?;
+        self.invoke_set_ipc_buffer(tcb.slot(), memory.ipc_buffer)?;
         Ok(Thread { tcb, memory, registered })
     }
 
@@ -140,7 +140,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     pub fn release_thread(&mut self, parts: &mut ThreadParts) -> Result {
         self.stop_thread(parts)?;
         if let Some(memory) = parts.memory {
-            match self.release_thread_memory(memory) {
+            match self.release_memory_of(memory, false) {
                 Ok(()) | Err(Error::NoSuchRegion(_)) => parts.memory = None,
                 Err(error) => return Err(error),
             }

@@ -13,6 +13,8 @@
 //! The kernel writes messages into the *frame* behind the capability the thread was given, not to
 //! the address. So a frame must never go to anyone else while a thread still has it: releasing
 //! revokes the capability, which takes the buffer from the thread, before the frame is given back.
+//! A thread that is released whole has none by then, and nobody else has its buffer but by
+//! [`Vmm::set_ipc_buffer`], which is noted.
 
 use page_tables::Pages;
 use untyped_alloc::{CPtr, CachePolicy, Kernel, Memory, Rights};
@@ -293,7 +295,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (handed_out, back) = region.packed.get();
         let bit = self.packed_bit(buffer.address);
         if u32::from(handed_out) == (back | bit).count_ones() {
-            self.take_page(space, region, buffer)?;
+            self.alloc.revoke_frame(&mut self.kernel, buffer.frame)?;
+            self.free_page(space, region, buffer)?;
             if space.open_packed.get() == Some(buffer.region) {
                 space.open_packed.set(None);
             }
@@ -306,14 +309,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Takes the page from whatever threads have it, and gives frame and addresses back.
-    fn take_page(
+    /// Gives frame and addresses back of a page that no thread has any more.
+    fn free_page(
         &mut self,
         space: &'p Space<'p>,
         region: &'p Region<'p>,
         buffer: IpcBuffer,
     ) -> Result {
-        self.alloc.revoke_frame(&mut self.kernel, buffer.frame)?;
         let Some((out, back)) = region.arena.get() else {
             return self.release_region(&mut Reserve::as_it_is(), space, region);
         };
@@ -353,7 +355,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::NoSuchIpcBuffer`] when it was released; [`Error::Kernel`].
     pub fn set_ipc_buffer(&mut self, tcb: CPtr, buffer: IpcBuffer) -> Result {
-        self.live_ipc_buffer(buffer)?;
+        let (space, _) = self.live_ipc_buffer(buffer)?;
+        space.buffers_lent.set(true);
+        self.invoke_set_ipc_buffer(tcb, buffer)
+    }
+
+    /// As [`Vmm::set_ipc_buffer`], of a buffer that was just made, for a thread that goes with it.
+    pub(crate) fn invoke_set_ipc_buffer(&mut self, tcb: CPtr, buffer: IpcBuffer) -> Result {
         self.kernel.tcb_set_ipc_buffer(tcb, buffer.address, buffer.frame)?;
         if buffer.region.space() == self.own_space() {
             self.kernel.inner_mut().note_own_buffer(tcb, buffer.address);
@@ -368,6 +376,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchIpcBuffer`] when it was released before; [`Error::Kernel`], and then it is
     /// still there, to be released again.
     pub fn release_ipc_buffer(&mut self, buffer: IpcBuffer) -> Result {
+        self.release_buffer(buffer, true)
+    }
+
+    /// As [`Vmm::release_ipc_buffer`]; where `had` is false, no thread has it that was made with
+    /// it.
+    pub(crate) fn release_buffer(&mut self, buffer: IpcBuffer, had: bool) -> Result {
         let (space, region) = self.live_ipc_buffer(buffer)?;
         self.check_buffer_unpinned(buffer)?;
         if region.spec().kind != Kind::IpcBuffer {
@@ -376,7 +390,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if region.packed.get() != (0, 0) {
             return self.release_packed(space, region, buffer);
         }
-        self.take_page(space, region, buffer)?;
+        if had || space.buffers_lent.get() {
+            self.alloc.revoke_frame(&mut self.kernel, buffer.frame)?;
+        }
+        self.free_page(space, region, buffer)?;
         space.change_threads(|threads, registered| (threads - 1, registered));
         // Pages may move again if no other thread's faults go unanswered.
         self.compaction.look_again();

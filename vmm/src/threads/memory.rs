@@ -58,11 +58,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::NoSuchRegion`] when it was given back before; [`Error::Kernel`] when a call was
     /// refused: calling again goes on with what is left.
     pub fn release_thread_memory(&mut self, memory: ThreadMemory) -> Result {
+        self.release_memory_of(memory, true)
+    }
+
+    /// As [`Vmm::release_thread_memory`]; where `had` is false, the thread that was made with it is
+    /// none any more.
+    pub(crate) fn release_memory_of(&mut self, memory: ThreadMemory, had: bool) -> Result {
         let gone = |result: Result| match result {
             Err(Error::NoSuchRegion(_) | Error::NoSuchIpcBuffer { .. }) => Ok(false),
             other => other.map(|()| true),
         };
-        let mut any = gone(self.release_ipc_buffer(memory.ipc_buffer))?;
+        let mut any = gone(self.release_buffer(memory.ipc_buffer, had))?;
         if let Some(tls) = memory.tls {
             any |= gone(self.release(tls.region))?;
         }

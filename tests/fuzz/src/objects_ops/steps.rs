@@ -204,7 +204,9 @@ impl World<'_> {
         capabilities: &[Arrived],
     ) -> Outcome {
         let message = Incoming { badge, label, words, capabilities, foreign: self.foreign };
-        self.objects.handle(&mut self.host.vmm, &message)
+        let outcome = self.objects.handle(&mut self.host.vmm, &message);
+        self.foreign = outcome.foreign.unwrap_or(self.foreign);
+        outcome
     }
 
     /// A message that nobody means: words, badges and capabilities of any kind.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Where regions go.
 
-use vmm::{AddressError, Error, Name, PageSize, Pages, Placement, RegionOptions, Rights};
+use vmm::{AddressError, Backing, Error, Name, PageSize, Pages, Placement, RegionOptions, Rights};
 use vmm_tests::support::{beyond_ceiling, no_room, outside_region, overlap, wrong_kind};
 
 use super::FREE;
@@ -13,6 +13,7 @@ on_each!(
     a_hole_is_found_among_many_regions,
     a_hole_that_fits_is_found_behind_many_that_do_not,
     within_is_the_lowest_place,
+    near_is_below_one_table,
     what_is_aligned_is_the_first_page_after_the_guard,
     guards_belong_to_the_region,
     the_last_page_of_user_space_can_be_mapped,
@@ -25,6 +26,46 @@ on_each!(
     large_pages_imply_their_alignment,
     a_refusal_says_what_there_is,
 );
+
+/// A297: also what is mapped when it is touched, and with a guard; until it is said otherwise.
+fn near_is_below_one_table(target: Target) {
+    let mut host = Fixture::small(target);
+    let space = host.vmm.create_space().expect("memory");
+    host.spaces.push(space);
+    let (table, bytes) = (0x4000_0000, 1 << target.large_bits());
+    let code = table + 3 * PAGE;
+    host.vmm.reserve(space, &RegionOptions::new(2).at(code)).expect("room");
+    let outside = host.vmm.place_near(space, Some(target.user_end()));
+    assert!(matches!(outside, Err(Error::Address(_))), "{outside:?}");
+    host.vmm.place_near(space, Some(code + PAGE)).expect("an address");
+    let anywhere = |pages| RegionOptions::new(pages);
+    let mut place = |options| {
+        let region = host.vmm.reserve(space, &options).expect("room");
+        region.start().bits()
+    };
+    assert_eq!(place(anywhere(3)), table);
+    let touched = anywhere(1).backed(Backing::OnDemand { around: 1 }).guarded(1, 1);
+    assert_eq!(place(touched), code + 2 * PAGE);
+    let rest = bytes / PAGE - 8;
+    // What does not fit there lies where it would, and what was asked for elsewhere, there.
+    assert_eq!(place(anywhere(rest + 1)), PAGE);
+    assert_eq!(place(anywhere(1).at(table + 8 * bytes)), table + 8 * bytes);
+    let (from, to) = (table + 16 * bytes, table + 17 * bytes);
+    assert_eq!(place(anywhere(1).within(from..to)), from);
+    assert_eq!(place(anywhere(rest)), code + 5 * PAGE);
+    let next = (rest + 2) * PAGE;
+    assert_eq!(place(anywhere(1)), next);
+    host.vmm.place_near(space, Some(table + 24 * bytes)).expect("an address");
+    // A reservation keeps what lies in it.
+    let at = table + 32 * bytes;
+    let around = host.vmm.create_reservation(space, &anywhere(4).at(at)).expect("room");
+    let inside = host.vmm.reserve(space, &anywhere(1).inside(around)).expect("room");
+    assert_eq!(inside.start().bits(), at);
+    host.vmm.place_near(space, None).expect("a space");
+    let lowest = host.vmm.reserve(space, &anywhere(1)).expect("room");
+    assert_eq!(lowest.start().bits(), next + PAGE);
+    host.check();
+}
 
 /// A112: wherever the manager chooses the place.
 fn large_pages_imply_their_alignment(target: Target) {

@@ -3,18 +3,55 @@
 //!
 //! Checks A12 and A63 of `MODEL.md`.
 
-use vmm::{Blueprint, CPtr, FaultEndpoint, ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec};
+use vmm::{
+    Blueprint, CPtr, FaultEndpoint, Invocation, ThreadCSpace, ThreadOptions, ThreadParts,
+    ThreadSpec,
+};
 use vmm_tests::model::Cap;
 
 use crate::support::{Fixture, Snapshot, Target, on_each};
 
-on_each!(a_thread_runs_in_the_spaces_that_it_was_given);
+on_each!(a_thread_runs_in_the_spaces_that_it_was_given, a_buffer_goes_with_its_thread);
 
 /// Where the object of a capability lies.
 fn base(cap: Cap) -> Option<usize> {
     match cap {
         Cap::CNode { base, .. } | Cap::Table { base, .. } | Cap::Frame { base, .. } => Some(base),
         _ => None,
+    }
+}
+
+/// A300: its frame is revoked only where another thread was given it.
+fn a_buffer_goes_with_its_thread(target: Target) {
+    let memory =
+        ThreadOptions { stack_pages: 1, guard_pages: 1, growing: None, tls: None, name: "t" };
+    for (lent, whole, revoked) in [(false, true, 1), (true, true, 2), (false, false, 1)] {
+        let mut host = Fixture::small(target);
+        let space = host.vmm.create_space().expect("memory");
+        host.spaces.push(space);
+        let (cspace, faults) = (ThreadCSpace::Manager, FaultEndpoint::None);
+        let spec = ThreadSpec { space, memory, tls_copy: None, cspace, faults };
+        let mut parts = ThreadParts::default();
+        let thread = host.vmm.allocate_thread(&spec, &mut parts).expect("memory");
+        let (tcb, buffer) = (thread.tcb.slot(), thread.memory.ipc_buffer);
+        let other = host.vmm.allocate(Blueprint::Tcb).expect("memory");
+        if lent {
+            host.vmm.set_ipc_buffer(other.slot(), buffer).expect("a thread");
+        }
+        let before = host.vmm.kernel_calls();
+        match whole {
+            true => host.vmm.release_thread(&mut parts).expect("no call is refused"),
+            // The thread is there still: it is to have no buffer then.
+            false => host.vmm.release_thread_memory(thread.memory).expect("no call is refused"),
+        }
+        // The thread's own is the first of them.
+        let calls = host.vmm.kernel_calls().since(&before).of(Invocation::CNodeRevoke);
+        assert_eq!(calls, revoked);
+        for left in [tcb, other.slot()] {
+            let has = host.kernel().tcb(left).map(|left| left.ipc_frame);
+            assert!(matches!(has, None | Some(Cap::Null)), "{has:?}");
+        }
+        host.check();
     }
 }
 

@@ -256,7 +256,8 @@ messages! {
         0x064 Start {
             /// What it is called with.
             argument: usize,
-            /// The pages of its stack, from 1 to [`MAX_PAGES`](super::MAX_PAGES).
+            /// The pages of its stack, from 1 to [`MAX_PAGES`](super::MAX_PAGES): the highest is
+            /// there from the start, others when they are touched.
             stack: u32,
             /// Its priority, not above the sender's.
             priority: u32,
@@ -282,7 +283,8 @@ messages! {
             entry: usize,
             /// What it is called with, behind the address of its IPC buffer.
             argument: usize,
-            /// The pages of its stack, from 1 to [`MAX_PAGES`](super::MAX_PAGES).
+            /// The pages of its stack, from 1 to [`MAX_PAGES`](super::MAX_PAGES): the highest is
+            /// there from the start, others when they are touched.
             stack: u32,
             /// Pages below its stack that are never there: at most 16.
             guard: u32,

@@ -188,7 +188,7 @@ impl<'p> Objects<'p> {
         let cost = thread_cost(vmm, first.stack, program.tls.get());
         charge_space(space, cost)?;
         let (entry, stack_pages) = (program.entry.get(), first.stack as usize);
-        let new = NewThread { entry, stack_pages, guard_pages: 1, tls };
+        let new = NewThread { entry, stack_pages, whole_stack: false, guard_pages: 1, tls };
         let start = match self.make_thread(vmm, (program, thread), new) {
             Ok(start) => start,
             Err(error) => {

@@ -95,14 +95,16 @@ impl<'p> Objects<'p> {
         }
         let answered = self.answer_to(vmm, sender, request, &given);
         let act = self.act.take();
+        let foreign = self.next_foreign.take();
+        let rest = || Outcome { foreign, ..Outcome::default() };
         if sender.dying.get() {
             // It has ended itself, with its account or otherwise.
-            return Outcome::default();
+            return rest();
         }
         if let (Request::Sleep { ms: ms @ 1.. }, Ok(_)) = (request, answered) {
             return match self.sleep(vmm, sender, *ms) {
                 Err(refusal) => answer(Err(refusal)),
-                Ok(slot) => Outcome { waits: Some(slot), ..Outcome::default() },
+                Ok(slot) => Outcome { waits: Some(slot), ..rest() },
             };
         }
         let short = matches!(answered, Err(Refusal::Overcommitted { .. }));
@@ -110,7 +112,7 @@ impl<'p> Objects<'p> {
         if let Some(payer) = given.payer(request).filter(|_| short && given.waits()) {
             if let Some(thread) = self.own_slot_to_wait(vmm, sender) {
                 let waits = Some(self.wait(thread, *request, message.capabilities, payer));
-                return Outcome { waits, ..Outcome::default() };
+                return Outcome { waits, ..rest() };
             }
         }
         let ends = matches!(request, Request::EndThread { own: true, .. }) && answered.is_ok();
@@ -121,9 +123,9 @@ impl<'p> Objects<'p> {
             _ => false,
         };
         if ends && given.own[0].is_some_and(own) {
-            return Outcome { ends: true, ..Outcome::default() };
+            return Outcome { ends: true, ..rest() };
         }
-        Outcome { event, act, ..answer(answered) }
+        Outcome { event, act, foreign, ..answer(answered) }
     }
 
     /// Does what a request says whose capabilities were found right.

@@ -6,7 +6,7 @@
 //!   what happened ──► due, with its object ──► next_notice ──► the capability that was given for it
 //! ```
 
-use vmm::{CPtr, Kernel, Memory, Rights as CapRights, Vmm};
+use vmm::{CPtr, Kernel, Memory, Vmm};
 use vmm_client::objects::{Answer, FaultPolicy, ProgramOptions, Refusal, State};
 
 use super::answers::{refuse, Answered};
@@ -26,19 +26,32 @@ impl<'p> Objects<'p> {
     ) -> Answered {
         let found = object.kind.get().ok_or(Refusal::Internal {})?;
         let report = object.report().ok_or(Refusal::WrongKind { place: 0, found })?;
-        let (slot, is_new) = match report.notify {
-            CPtr::NULL => (vmm.alloc_slots(1).map_err(refuse)?, true),
-            slot => (slot, false),
-        };
-        object.set_report(Report { notify: slot, ..report });
+        self.keep_foreign(vmm, report.notify).map_err(refuse)?;
+        object.set_report(Report { notify: foreign, ..report });
         self.set_due(object, false);
-        let path = vmm.allocator().path(slot);
-        if !is_new {
-            vmm.delete_cap(path).map_err(refuse)?;
-        }
-        vmm.copy_cap(path, foreign, CapRights::all()).map_err(refuse)?;
+        // What is due has another slot now.
         self.set_due(object, report.is_told());
         Ok(Answer::Done {})
+    }
+
+    /// Keeps the capability that came with the request where it is, in place of the one in `old`,
+    /// if there is one: that slot, emptied, or a new one is for what comes next. A kernel call for
+    /// the capability before, and none else.
+    pub(super) fn keep_foreign<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        old: CPtr,
+    ) -> vmm::Result {
+        let next = match old {
+            CPtr::NULL => vmm.alloc_slots(1)?,
+            old => {
+                let path = vmm.allocator().path(old);
+                vmm.delete_cap(path)?;
+                old
+            }
+        };
+        self.next_foreign = Some(next);
+        Ok(())
     }
 
     /// Notes that a program's fault cannot be resolved. Returns whether the program ends for it;

@@ -113,15 +113,9 @@ impl<'p> Objects<'p> {
         foreign: CPtr,
     ) -> Answered {
         let paged = memory.paged.get().ok_or(Refusal::Internal {})?;
-        let slot = match paged.notify {
-            CPtr::NULL => vmm.alloc_slots(1).map_err(refuse)?,
-            slot => slot,
-        };
-        memory.set_paged(|paged| Paged { notify: slot, ..paged });
+        self.keep_foreign(vmm, paged.notify).map_err(refuse)?;
+        memory.set_paged(|paged| Paged { notify: foreign, ..paged });
         self.set_pager_due(memory, false);
-        let path = vmm.allocator().path(slot);
-        vmm.delete_cap(path).map_err(refuse)?;
-        vmm.copy_cap(path, foreign, CapRights::all()).map_err(refuse)?;
         self.is_pager(program, memory)?;
         self.tell_again(memory);
         self.set_pager_due(memory, paged.waiting != 0);

@@ -16,8 +16,8 @@
 //! of its own.
 
 use vmm::{
-    Blueprint, CPtr, CapPath, FaultEndpoint, Kernel, Memory, Name, Rights as CapRights, SpaceId,
-    ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec, TlsImage, Violation, Vmm,
+    Blueprint, CPtr, CapPath, FaultEndpoint, Kernel, Memory, Name, Pages, Rights as CapRights,
+    SpaceId, ThreadCSpace, ThreadOptions, ThreadParts, ThreadSpec, TlsImage, Violation, Vmm,
 };
 use vmm_client::objects::{
     AccountOptions, Amounts, Kind, Refusal, Resource, Rights, State, ACCOUNT_SLOT, CNODE_BITS,
@@ -48,10 +48,15 @@ pub(super) const FAULT_SLOTS: core::ops::Range<usize> = FIRST_FAULT_SLOT + 1..1 
 /// The most bytes that threads' local storage begins with, of a program whose threads others make.
 pub(super) const MAX_TLS_INIT: usize = PAGE_BYTES;
 
+/// How many pages of a stack come with one that is touched: as many as of other memory.
+const STACK_AROUND: u8 = 16;
+
 /// What a thread is to be.
 pub(super) struct NewThread<'t> {
     pub entry: usize,
     pub stack_pages: usize,
+    /// Whether all of the stack is there from the start; the highest page is.
+    pub whole_stack: bool,
     pub guard_pages: u16,
     pub tls: Option<TlsImage<'t>>,
 }
@@ -147,7 +152,14 @@ impl<'p> Objects<'p> {
             self.hand_out(vmm, self.console, Rights::WRITE, None, place)?;
         }
         let thread = self.first_thread(program).ok_or(Refusal::Internal {})?;
-        let first = NewThread { entry, stack_pages: new.stack_pages, guard_pages: 1, tls };
+        let first = NewThread {
+            entry,
+            stack_pages: new.stack_pages,
+            // What is charged is what is there.
+            whole_stack: true,
+            guard_pages: 1,
+            tls,
+        };
         let start = self.make_thread(vmm, (program, thread), first)?;
         self.charge_usage(vmm, object, account, id)?;
         object.set_state(State::Loaded);
@@ -182,20 +194,15 @@ impl<'p> Objects<'p> {
         &mut self,
         vmm: &mut Vmm<'p, K>,
         (program, thread): (&'p Program<'p>, &'p Thread<'p>),
-        NewThread { entry, stack_pages, guard_pages, tls }: NewThread<'_>,
+        NewThread { entry, stack_pages, whole_stack, guard_pages, tls }: NewThread<'_>,
     ) -> Result<Start> {
         let parts = (program.space_id.get(), program.root.get());
         let (Some(id), Some(root)) = parts else { return Err(Refusal::Internal {}.into()) };
         let name = program.name.get();
+        let growing = (!whole_stack && stack_pages > 1).then_some(STACK_AROUND);
         let spec = ThreadSpec {
             space: id,
-            memory: ThreadOptions {
-                stack_pages,
-                guard_pages,
-                growing: None,
-                tls,
-                name: name.as_str(),
-            },
+            memory: ThreadOptions { stack_pages, guard_pages, growing, tls, name: name.as_str() },
             tls_copy: None,
             cspace: ThreadCSpace::Tree { root: root.slot() },
             faults: FaultEndpoint::Registered {
@@ -204,13 +211,20 @@ impl<'p> Objects<'p> {
             },
         };
         let mut parts = ThreadParts::default();
+        // With the program's code below one page table, if there is room.
+        vmm.place_near(id, Some(program.entry.get()))?;
         let made = clearing(vmm, |vmm| {
             // What a try that was refused has left.
             vmm.release_thread(&mut parts)?;
             vmm.allocate_thread(&spec, &mut parts)
         });
         thread.parts.set((!parts.is_empty()).then_some(parts));
+        vmm.place_near(id, None)?;
         let vmm::Thread { tcb, memory, registered } = made?;
+        if growing.is_some() {
+            let first = Pages::at(memory.stack.top() - PAGE_BYTES);
+            clearing(vmm, |vmm| vmm.populate(id, first))?;
+        }
         if let Some((_, faults)) = registered {
             let to_send = CapRights::WRITE | CapRights::GRANT;
             vmm.copy_cap(in_root(root, thread.fault_slot.get()), faults, to_send)?;

@@ -14,7 +14,7 @@
 
 use sel4::{cap, cap_type, AbsoluteCPtr, MessageInfo, MessageInfoBuilder, Word};
 use vmm::sel4::faults::{answer_kept, keep_caller, receive, Manager, Received, ThreadFault};
-use vmm::{Access, CPtr, ThreadId, ThreadInfo};
+use vmm::{Access, AllocatorError::NeedsClearing, CPtr, ThreadId, ThreadInfo};
 use vmm_client::objects::{is_refusal, Answer, Malformed, Message, Refusal, MAX_CAPABILITIES};
 
 use super::faults::told;
@@ -247,7 +247,9 @@ impl Server {
                 outcome.answer = Some(answer);
             }
         }
-        if arrived.contains(&Arrived::Foreign) {
+        if let Some(slot) = outcome.foreign {
+            self.foreign = slot;
+        } else if arrived.contains(&Arrived::Foreign) {
             // The slot is for the next one.
             let path = vmm.allocator().path(self.foreign);
             vmm.delete_cap(path)?;
@@ -327,6 +329,13 @@ impl Server {
             Received::Resolved => return self.resolved(vmm, (badge, received)),
             // Nobody waits for an answer.
             Received::Nothing => return self.charge(vmm, (badge, received), None),
+            // Of a stack that is paid and not there yet: the instruction is repeated.
+            Received::Unresolved {
+                error: Some(vmm::Error::Allocator(NeedsClearing { bytes })),
+                ..
+            } if vmm.clear(bytes)? != 0 => {
+                return self.resolved(vmm, (badge, received));
+            }
             Received::Unresolved { thread, fault, error: Some(error) } => {
                 (thread, fault, Err(error))
             }

@@ -83,6 +83,8 @@ pub struct Objects<'p> {
     pub(super) rests_for: Option<Turnstile>,
     /// What the request that is served has its server do.
     pub(super) act: Option<Act>,
+    /// The slot for the next capability that is not the service's, where the last one is kept.
+    pub(super) next_foreign: Option<CPtr>,
     /// Objects of which something is to be told now, of their ends or of pages that are waited for;
     /// and how much that is.
     pub(super) telling: Option<&'p Object<'p>>,
@@ -160,6 +162,7 @@ impl<'p> Objects<'p> {
             work: Turn::default(),
             rests_for: None,
             act: None,
+            next_foreign: None,
             telling: None,
             notices: 0,
             waits: Waits::new(),

@@ -104,7 +104,8 @@ impl<'p> Objects<'p> {
         let mut init = None;
         let tls = self.first_tls(vmm, program, &mut init)?;
         let (entry, stack_pages) = (new.entry, new.stack as usize);
-        let thread = NewThread { entry, stack_pages, guard_pages: new.guard as u16, tls };
+        let guard_pages = new.guard as u16;
+        let thread = NewThread { entry, stack_pages, whole_stack: false, guard_pages, tls };
         let start = self.make_thread(vmm, (program, node), thread).map_err(refused)?;
         self.begin_suspended(vmm, (program, node)).map_err(refuse)?;
         let argument = new.argument;

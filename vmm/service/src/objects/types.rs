@@ -202,6 +202,9 @@ pub struct Outcome {
     pub event: Option<Event>,
     /// What it does before it answers.
     pub act: Option<Act>,
+    /// The service keeps the capability that came and is not its own, with the slot it came into:
+    /// the next one is to come into this slot, which is empty.
+    pub foreign: Option<CPtr>,
 }
 
 /// What happened.
