@@ -32,7 +32,7 @@ pub fn making() -> Vec<(Request, &'static [u32])> {
         let options = MemoryOptions::WRITABLE | cached;
         (Request::CreatePhysical { address: device, pages: 3, options, slot: B }, PAYER)
     };
-    let small = Amounts([30, 6, 40, 2, 2, 8, 20]);
+    let small = Amounts([30, 6, 40, 2, 2, 8, 20, 0]);
     let options = MemoryOptions::WRITABLE;
     let rights = Rights::READ;
     vec![
@@ -220,7 +220,7 @@ fn a_program_that_is_not_started_is_started_later() {
                 let notification = Request::CreateNotification { object: A + 4, slot: A + 5 };
                 world.ask(maker, notification, PAYER).unwrap();
                 let before = (world.used(maker, ACCOUNT_SLOT), world.objects.counts());
-                let amounts = Amounts([60, 30, 150, 8, 3, 20, 40]);
+                let amounts = Amounts([60, 30, 150, 8, 3, 20, 40, 0]);
                 world.ask(maker, program(amounts), PAYER).unwrap();
                 for &(request, slots) in &steps[..at] {
                     world.finish(maker, request, slots);

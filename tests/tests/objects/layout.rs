@@ -254,7 +254,8 @@ fn what_is_written_is_what_is_read() {
 
 #[test]
 fn every_number_is_among_the_messages_tested() {
-    let one = Values { number: 1, other: 2, address: 3, bits: 1, flag: true, amounts: [4; 7] };
+    let one =
+        Values { number: 1, other: 2, address: 3, bits: 1, flag: true, amounts: [4; RESOURCES] };
     let mut tested: Vec<u32> =
         messages(one).iter().map(|message| message.label() & 0xfff).collect();
     tested.sort_unstable();

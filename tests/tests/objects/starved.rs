@@ -16,7 +16,7 @@ use crate::support::ballast::{Ballast, ENOUGH};
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World};
 
 /// More than the service has records for without memory.
-const MANY: Amounts = Amounts([1000, 500, 5000, 50, 20, 480, 1500]);
+const MANY: Amounts = Amounts([1000, 500, 5000, 50, 20, 480, 1500, 0]);
 
 const WRITABLE: MemoryOptions = MemoryOptions::WRITABLE;
 

@@ -20,7 +20,7 @@ vmm_client::heap!(HEAP);
 /// The priority of its threads.
 const PRIORITY: u8 = 1;
 /// What a worker may have that another starts.
-const CHILD: Amounts = Amounts([80, 70, 250, 10, 4, 30, 60]);
+const CHILD: Amounts = Amounts([80, 70, 250, 10, 4, 30, 60, 0]);
 /// The exit code of one that was told nothing that it can do.
 const CONFUSED: u32 = 77;
 

@@ -4,7 +4,7 @@
 
 use vmm_service::objects::protocol::{
     AccountOptions, Amounts, FIRST_FREE_SLOT, FaultPolicy, Kind, Line, MemoryOptions, Name, Piece,
-    REGISTERS, Registers, Request, Rights, Supply,
+    REGISTERS, RESOURCES, Registers, Request, Resource, Rights, Supply,
 };
 use vmm_tests::support::PAGE;
 
@@ -17,12 +17,12 @@ const OVERCOMMIT: AccountOptions = AccountOptions::OVERCOMMIT;
 /// Amounts of an account: small ones, as a rule.
 pub fn amounts(bytes: &mut Bytes<'_>) -> Amounts {
     bytes.pick(&[
-        Amounts([20, 4, 60, 2, 2, 10, 20]),
-        Amounts([200, 30, 600, 10, 4, 60, 150]),
-        Amounts([60, 12, 150, 4, 3, 30, 60]),
-        Amounts([2, 0, 0, 0, 1, 4, 4]),
+        Amounts([20, 4, 60, 2, 2, 10, 20, 0]),
+        Amounts([200, 30, 600, 10, 4, 60, 150, 0]),
+        Amounts([60, 12, 150, 4, 3, 30, 60, 0]),
+        Amounts([2, 0, 0, 0, 1, 4, 4, 0]),
         Amounts::NONE,
-        Amounts([1000, 100, 4000, 50, 20, 400, 900]),
+        Amounts([1000, 100, 4000, 50, 20, 400, 900, 0]),
         Amounts::MAX,
     ])
 }
@@ -32,8 +32,8 @@ pub fn first_amounts(bytes: &mut Bytes<'_>) -> Amounts {
     match bytes.one_in(8) {
         true => amounts(bytes),
         false => bytes.pick(&[
-            Amounts([201, 30, 600, 10, 4, 60, 150]),
-            Amounts([400, 40, 900, 20, 8, 120, 300]),
+            Amounts([201, 30, 600, 10, 4, 60, 150, 0]),
+            Amounts([400, 40, 900, 20, 8, 120, 300, 0]),
         ]),
     }
 }
@@ -117,7 +117,10 @@ impl World<'_> {
             8 => {
                 let amounts = match bytes.one_in(3) {
                     true => amounts(bytes),
-                    false => Amounts([bytes.below(9) as u32; 7]),
+                    false => {
+                        let amounts = Amounts([bytes.below(9) as u32; RESOURCES]);
+                        amounts.with(Resource::LargePages, bytes.below(2) as u32)
+                    }
                 };
                 Request::Give { amounts, back: bytes.one_in(2) }
             }

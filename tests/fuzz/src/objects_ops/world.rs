@@ -15,12 +15,12 @@ use super::image;
 use super::tally::Tally;
 
 /// What all accounts together may use: on the ample machine there is as much.
-const ALL: Amounts = Amounts([1200, 120, 5000, 60, 24, 500, 1000]);
+const ALL: Amounts = Amounts([1200, 120, 5000, 60, 24, 500, 1000, 0]);
 /// A time slice, and the priority of all programs.
 pub const SLICE: u64 = 1000;
 pub const PRIORITY: u8 = 100;
 /// What the program has that sends nothing.
-const VICTIM: Amounts = Amounts([100, 10, 200, 8, 3, 20, 40]);
+const VICTIM: Amounts = Amounts([100, 10, 200, 8, 3, 20, 40, 0]);
 /// Slots that the senders use.
 pub const SLOTS: u32 = 32;
 /// What a program can be.

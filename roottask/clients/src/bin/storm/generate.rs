@@ -4,7 +4,8 @@
 
 use vmm_client::objects::{
     AccountOptions, Amounts, FaultPolicy, Kind, Line, MemoryOptions, Name, Piece, ProgramOptions,
-    Registers, Request, Rights, Supply, MAX_CAPABILITIES, PAGE_BYTES, REGISTERS, SPACE_SLOT,
+    Registers, Request, Resource, Rights, Supply, MAX_CAPABILITIES, PAGE_BYTES, REGISTERS,
+    RESOURCES, SPACE_SLOT,
 };
 use vmm_clients::Random;
 
@@ -126,8 +127,8 @@ impl Generator<'_> {
 
     fn amounts(&mut self) -> Amounts {
         match self.one_in(8) {
-            true => Amounts([self.random.number() >> self.random.below(32); 7]),
-            false => Amounts([20, 10, 20, 2, 1, 8, 16]),
+            true => Amounts([self.random.number() >> self.random.below(32); RESOURCES]),
+            false => Amounts([20, 10, 20, 2, 1, 8, 16, u32::from(self.one_in(4))]),
         }
     }
 
@@ -168,7 +169,7 @@ impl Generator<'_> {
         match self.random.below(10) {
             0..=1 => Request::CreateProgram {
                 amounts: match self.one_in(2) {
-                    true => Amounts([14, 8, 20, 3, 1, 5, 8]),
+                    true => Amounts([14, 8, 20, 3, 1, 5, 8, 0]),
                     false => self.amounts(),
                 },
                 options: self.pick(&[
@@ -271,7 +272,10 @@ impl Generator<'_> {
                 Request::CreateAccount { amounts: self.amounts(), options, slot: self.new_slot() }
             }
             16 => {
-                Request::Give { amounts: Amounts([self.random.below(3); 7]), back: self.one_in(2) }
+                let amounts = Amounts([self.random.below(3); RESOURCES]);
+                let large = u32::from(self.one_in(4));
+                let amounts = amounts.with(Resource::LargePages, large);
+                Request::Give { amounts, back: self.one_in(2) }
             }
             17..=19 => Request::CreateMemory {
                 pages: self.pages(),
