@@ -217,6 +217,7 @@ fn refusals(of: Values) -> Vec<Refusal> {
         Refusal::NoClock {},
         Refusal::TooManyWaiting { most: place },
         Refusal::Pinned { place },
+        Refusal::Large { place },
         Refusal::Bound {},
         Refusal::NotBound {},
         Refusal::OutOfMemory {},

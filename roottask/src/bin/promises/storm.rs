@@ -9,7 +9,7 @@ use vmm_service::server::End;
 use super::images;
 use super::world::{Part, World};
 
-const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200, 0]);
+const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200, 1]);
 
 /// How often the same is done at the most until it leaves what was there before.
 const TIMES: usize = 4;

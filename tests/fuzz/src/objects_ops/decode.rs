@@ -51,6 +51,11 @@ fn supplied(bytes: &mut Bytes<'_>) -> u32 {
     bytes.pick(&[1, 1, 1, 2, 3, 16, 0, 17])
 }
 
+/// Pages of a large one, or of two.
+fn large(bytes: &mut Bytes<'_>) -> u32 {
+    bytes.pick(&[1024, 1024, 1024, 2048])
+}
+
 fn pages(bytes: &mut Bytes<'_>) -> u32 {
     bytes.pick(&[1, 1, 1, 2, 2, 3, 5, 9, 16, 64, 65, 130, 0, 1025, u32::MAX])
 }
@@ -87,7 +92,12 @@ fn part(known: &Known, bytes: &mut Bytes<'_>) -> (usize, u32) {
         Some((start, count)) => {
             let page = bytes.below(count as usize);
             let left = count - page as u32;
-            let some = bytes.pick(&[left, 1, 1, 2, left / 2, 64]);
+            // Large pages are cut by nothing.
+            let (page, left) = match count % 1024 == 0 && bytes.one_in(2) {
+                true => (page & !1023, count - (page as u32 & !1023)),
+                false => (page, left),
+            };
+            let some = bytes.pick(&[left, 1, 1, 2, left / 2, 64, 1024]);
             (start + page * PAGE, if bytes.one_in(12) { some } else { some.clamp(1, left) })
         }
         None => (address(known, bytes), pages(bytes)),
@@ -124,6 +134,11 @@ impl World<'_> {
                 };
                 Request::Give { amounts, back: bytes.one_in(2) }
             }
+            9..=10 if bytes.one_in(2) => {
+                let options = memory | MemoryOptions::LARGE;
+                let pages = if bytes.one_in(8) { pages(bytes) } else { large(bytes) };
+                Request::CreateMemory { pages, options, slot: slot(bytes) }
+            }
             9..=11 => {
                 Request::CreateMemory { pages: pages(bytes), options: memory, slot: slot(bytes) }
             }
@@ -137,7 +152,8 @@ impl World<'_> {
             15..=18 => {
                 let address = if bytes.one_in(3) { address(known, bytes) } else { 0 };
                 let first = bytes.pick(&[0, 0, 0, 1, 4, u32::MAX]);
-                let (pages, rights) = (pages(bytes), rights(bytes));
+                let pages = if bytes.one_in(3) { large(bytes) } else { pages(bytes) };
+                let rights = rights(bytes);
                 match bytes.one_in(5) {
                     true => Request::MapPrivate { address, first, pages, rights },
                     false => Request::Map { address, first, pages, rights },

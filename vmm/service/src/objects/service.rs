@@ -7,7 +7,7 @@ use intrusive_collections::RBTree;
 use vmm::{CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
 use vmm_client::objects::{Amounts, Kind, Resource, Rights};
 
-use super::answers::{page_rights, refuse, Refused};
+use super::answers::{large_bits, page_rights, refuse, Refused};
 pub(super) use super::reserved::clearing;
 use super::reserved::{release_large, reserve_large};
 use super::state::account::Account;
@@ -363,7 +363,10 @@ impl<'p> Objects<'p> {
             return false;
         };
         let page = |page| of.start.get() + ((page as usize) << vmm.geometry().page_bits);
-        let mut mapped = (0..of.pages.get()).map(|nth| vmm.mapping_at(region.space(), page(nth)));
+        let large = of.memory.get().filter(|memory| memory.is_large());
+        let bits = large.map_or(0, |_| large_bits(vmm.geometry()) - vmm.geometry().page_bits);
+        let pages = (0..of.pages.get()).step_by(1 << bits);
+        let mut mapped = pages.map(|nth| vmm.mapping_at(region.space(), page(nth)));
         vmm.region_info(region).is_ok_and(|info| info.ceiling.contains(rights))
             && mapped.all(|page| {
                 page.is_ok_and(|page| page.is_none_or(|page| rights.contains(page.rights)))

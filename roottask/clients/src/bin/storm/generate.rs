@@ -7,11 +7,14 @@ use vmm_client::objects::{
     Registers, Request, Resource, Rights, Supply, MAX_CAPABILITIES, PAGE_BYTES, REGISTERS,
     RESOURCES, SPACE_SLOT,
 };
+use vmm_client::LARGE_PAGE_BYTES;
 use vmm_clients::Random;
 
 use crate::known::{Held, Known, Mapped, PAYER_SLOT, SLOTS};
 use crate::message::{Message, WORDS};
 
+/// Pages that a large one is as long as.
+const LARGE: u32 = (LARGE_PAGE_BYTES / PAGE_BYTES) as u32;
 /// The number of the request that ends its sender, which is sent when all others are.
 const EXIT: u32 = 0x50;
 
@@ -149,8 +152,13 @@ impl Generator<'_> {
 
     /// A request about pages of a mapping: all, or some.
     fn request_of_part(&mut self, address: usize, pages: u32) -> Request {
-        let first = self.random.below(pages);
-        let pages = 1 + self.random.below(pages - first);
+        let (first, pages) = match pages == LARGE && self.one_in(2) {
+            true => (0, pages),
+            false => {
+                let first = self.random.below(pages);
+                (first, 1 + self.random.below(pages - first))
+            }
+        };
         let address = address + first as usize * PAGE_BYTES;
         let rights = self.pick(&[Rights::READ, Rights::READ_WRITE]);
         match self.random.below(4) {
@@ -277,6 +285,11 @@ impl Generator<'_> {
                 let amounts = amounts.with(Resource::LargePages, large);
                 Request::Give { amounts, back: self.one_in(2) }
             }
+            17 if self.one_in(4) => {
+                let pages = if self.one_in(8) { self.pages() } else { LARGE };
+                let (options, slot) = (memory | MemoryOptions::LARGE, self.new_slot());
+                Request::CreateMemory { pages, options, slot }
+            }
             17..=19 => Request::CreateMemory {
                 pages: self.pages(),
                 options: memory,
@@ -301,7 +314,7 @@ impl Generator<'_> {
                     false => 0,
                 };
                 let rights = self.pick(&[Rights::READ, Rights::READ_WRITE]);
-                let (first, pages) = (0, self.pick(&[1, 1, 1, 2, 8]));
+                let (first, pages) = (0, self.pick(&[1, 1, 1, 2, 8, LARGE]));
                 match self.one_in(6) {
                     true => Request::MapPrivate { address, first, pages, rights },
                     false => Request::Map { address, first, pages, rights },

@@ -20,7 +20,7 @@ const FIRST: u32 = CNODE_SLOT + 1;
 pub const PAYER_SLOT: u32 = FIRST;
 const MAPPINGS: usize = 16;
 /// What the account that pays has.
-const AMOUNTS: Amounts = Amounts([120, 60, 200, 8, 6, 40, 90, 0]);
+const AMOUNTS: Amounts = Amounts([120, 60, 200, 8, 6, 40, 90, 1]);
 /// How often it looks whether what ended has been taken apart.
 const PATIENCE: u32 = 1000;
 
