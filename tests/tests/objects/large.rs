@@ -9,7 +9,7 @@ use vmm_service::objects::protocol::{
     Refusal, Request, Resource, Rights, SPACE_SLOT, Supply,
 };
 
-use crate::support::ballast::Ballast;
+use crate::support::ballast::{Ballast, ENOUGH};
 use crate::support::{Fixture, Machine, Target};
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World, account, only};
 
@@ -440,6 +440,45 @@ fn a_refused_call_loses_no_large_page() {
         }
     }
     assert!(failures > 6, "{failures} calls failed");
+}
+
+/// A286: with n pages, slots or nodes left to map a large page when it is touched: it is mapped, or
+/// nothing has changed and it is later.
+#[test]
+fn want_of_anything_loses_no_large_page() {
+    let loads: [fn(&mut Fixture<'static>, usize) -> Ballast; 3] = [
+        |f, n| Ballast::of_memory(f, n),
+        |f, n| Ballast::of_slots(f, n),
+        |f, n| Ballast::of_nodes(f, n),
+    ];
+    let mut refused = 0;
+    for load in loads {
+        let mut world = world(Target::Ia32);
+        let program = world.program(with_large(2));
+        let unit = unit(&world);
+        create(&mut world, program, 2, A);
+        let address = world.map(program, A, 2 * unit, Rights::READ_WRITE);
+        let populate = Request::Populate { address, pages: 2 * unit };
+        for left in 0.. {
+            let ballast = load(&mut world.fixture, left);
+            let answer = world.ask(program, populate, &[SPACE_SLOT]);
+            ballast.drop(&mut world.fixture);
+            match answer {
+                Ok(answer) => {
+                    assert_eq!(answer, Answer::Pages { pages: 2 * unit });
+                    break;
+                }
+                Err(refusal) => assert_eq!(refusal, Refusal::OutOfMemory {}, "{left} left"),
+            }
+            refused += 1;
+            assert!(left < ENOUGH, "it needs more than it should");
+        }
+        write(&mut world, program, address + unit as usize * PAGE, &[7; 8]);
+        world.finish(program, Request::Unmap { address }, &[SPACE_SLOT]);
+        world.finish(program, Request::Destroy {}, &[A]);
+        assert_eq!(large_of(&mut world, program), 0);
+    }
+    assert!(refused > 0, "nothing was short");
 }
 
 /// A289: all that are asked for are set aside, whatever one call may clear, or none; and they are

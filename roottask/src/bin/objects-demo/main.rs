@@ -23,7 +23,7 @@ use vmm_service::server::End;
 static POOL: BootPool<32> = BootPool::new();
 
 /// What all programs together may have, and each: pages, tables, slots, objects, spaces, badges,
-/// records.
+/// records, large pages.
 const ALL: Amounts = Amounts([5000, 1000, 10000, 150, 50, 1000, 3000, 0]);
 const EACH: Amounts = Amounts([200, 40, 400, 10, 5, 50, 200, 0]);
 /// What the one with the heap may have.
