@@ -46,8 +46,8 @@ static POOL: BootPool<32> = BootPool::new();
 
 /// Of a hundred pages of memory, those that are promised: as pages, and as page tables. The rest is
 /// for what is recorded of them.
-const PAGES: usize = 82;
-const TABLES: usize = 10;
+const PAGES: usize = 80;
+const TABLES: usize = 12;
 /// Large pages that are set aside.
 const LARGE: u32 = 2;
 
