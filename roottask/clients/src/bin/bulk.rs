@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Has memory of large pages together with another program, again and again. Its argument says how
-//! often, in its upper bits, and how many large pages it has, in its lower eight: 0 for the one that
-//! is lent them.
+//! often, in its upper bits, and how many large pages it has, in its lower eight: 0 for the one
+//! that is lent them.
 #![no_std]
 #![no_main]
 

@@ -140,7 +140,7 @@ fn what_cannot_be_written_is_refused_before_any_of_it_is(target: Target) {
     host.check();
 }
 
-/// A288: in a space of another's and in a store, over the ends of pages; what is shared, everywhere.
+/// A288: in another space and in a store, over the ends of pages; of a clone, one side alone.
 fn what_is_zeroed_is_zero_and_nothing_else_changes(target: Target) {
     for is_store in [false, true] {
         let mut host = Fixture::small(target);

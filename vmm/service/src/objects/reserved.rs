@@ -3,7 +3,7 @@
 //! clearing of what was used before.
 //!
 //! ```text
-//!   manager's own space   │ large │ large │ large │      mapped here as long as there is the service
+//!   manager's own space   │ large │ large │ large │   mapped here as long as there is the service
 //!   memory object                  ▲ number 0   ▲ 1       they need not lie side by side
 //!   a program's space              └ mapped by a copy of its capability
 //! ```

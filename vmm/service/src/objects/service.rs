@@ -116,7 +116,7 @@ impl<'p> Objects<'p> {
     ///
     /// # Errors
     /// Those of [`Vmm::map`] and [`Vmm::create_space`]: it takes five pages for its own
-    /// book-keeping, for good, and for each 60 large pages one more, and a space.
+    /// book-keeping, for good, and one for each 46 large pages (73 on IA32); and a space.
     pub fn new<K: Kernel + Memory<'p>>(
         vmm: &mut Vmm<'p, K>,
         endpoint: CPtr,
