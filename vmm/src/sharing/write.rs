@@ -140,7 +140,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Some((at, extent)) = at.zip(extent) else { return false };
         let large = extent.part(extent.index_of(at), 1);
         core::ptr::eq(space, self.own)
-            && !space.undone.pages.get()
             && large.frames.size_bits != self.geometry.page_bits
             && end <= large.end()
             && matches!(large.source, Source::Owned | Source::Copy)
