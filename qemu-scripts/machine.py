@@ -58,7 +58,7 @@ class Machine:
     """
 
     def __init__(self, arch, kernel, memory, elf, *, arguments="", icount=False, clients=(),
-                 devices=(), drive=None):
+                 devices=(), large_pages=0, drive=None):
         _, system, processor, _ = toolchain.ARCHITECTURES[arch]
         self.elf = elf
         self.command = [
@@ -70,6 +70,8 @@ class Machine:
         ]
         if arguments:
             self.command += ["-fw_cfg", f"name=opt/vmm/arguments,string={doubled(arguments)}"]
+        if large_pages:
+            self.command += ["-fw_cfg", f"name=opt/vmm/large-pages,string={large_pages}"]
         if devices:
             self.command += ["-fw_cfg", f"name=opt/vmm/devices,string={doubled(' '.join(devices))}"]
         if drive:

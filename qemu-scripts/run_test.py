@@ -127,12 +127,13 @@ class RunTest(ScriptTest):
 
     def test_arguments_and_options_reach_qemu(self):
         _, printed, _ = self.run_guest('printf "%s\\n" "$@"; exit 33', "--memory=64m", "--icount", "--device", "ide",
-                                       "--device=irq=3", "--disk", str(self.elf), "--", "a,b", "c")
+                                       "--device=irq=3", "--large-pages", "3", "--disk", str(self.elf), "--", "a,b", "c")
         words = printed.decode().splitlines()
         self.assertIn("name=opt/vmm/arguments,string=a,,b c", words)
         self.assertEqual(words[words.index("-m") + 1], "64M")
         self.assertIn("-icount", words)
         self.assertIn("name=opt/vmm/devices,string=ide irq=3", words)
+        self.assertIn("name=opt/vmm/large-pages,string=3", words)
         self.assertTrue(any(word.startswith("if=ide,") and word.endswith(f"file={self.elf}") for word in words))
 
 

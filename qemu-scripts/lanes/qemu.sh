@@ -210,6 +210,21 @@ devices_are_refused() {
     done
 }
 
+# Large pages by the command line: init's account has as many as were said, and without that none.
+large_pages() {
+    local worker bytes=$((4 << 20)) log=$LOGS/large
+    [[ $ARCH == ia32 ]] || bytes=$((2 << 20))
+    worker=$(target_folder debug)/$TARGET/client/stripped/worker
+    "$SCRIPTS/run.sh" --client "$worker" --large-pages 3 --memory 64M "$@" -- large >"$log" 2>&1 || return
+    cat "$log"
+    grep -F "worker: 3 large pages are $((3 * bytes)) bytes, the last of them 7; 0 of them are used" "$log" >/dev/null || return
+    exits_with 1 "$SCRIPTS/run.sh" --client "$worker" "$@" -- large >"$log" 2>&1 || return
+    cat "$log"
+    grep -F '0 pages are no length' "$log" >/dev/null || return
+    # More than there is.
+    exits_with 1 "$SCRIPTS/run.sh" --client "$worker" --large-pages 300 --memory 64M "$@" -- large
+}
+
 # Memory of a device by the command line: the screen, which is what is mapped; memory of the machine's,
 # which is somebody's, is refused when it is mapped.
 device_memory() {
@@ -283,6 +298,7 @@ qemu_lane() {
     check "clients that the command line names" clients_by_command_line
     check "devices that are none are refused" devices_are_refused
     check "devices whose memory init maps" device_memory
+    check "large pages by the command line" large_pages
     check "arguments reach the guest whole" arguments_are_whole
     check "READING.md shows what dump-demo prints" reading_shows_dump_demo
     check "debugger, stopped in a client's space" debugger_in_a_client
@@ -318,6 +334,7 @@ x86_64_lane() {
     done
     check "swap-demo, x86_64" "$SCRIPTS/swap-demo.sh" --arch "$ARCH"
     check "devices whose memory init maps, x86_64" device_memory --arch "$ARCH"
+    check "large pages by the command line, x86_64" large_pages --arch "$ARCH"
     for ending in "${!ENDINGS[@]}"; do
         check "endings, $ending, x86_64" ends_saying "${ENDINGS[$ending]}" "$ending" --arch "$ARCH"
     done

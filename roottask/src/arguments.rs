@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What run.sh was given behind `--`, and by `--device`: QEMU's firmware configuration files
-//! `opt/vmm/arguments` and `opt/vmm/devices`.
+//! What run.sh was given behind `--`, by `--device` and by `--large-pages`: QEMU's firmware
+//! configuration files `opt/vmm/arguments`, `opt/vmm/devices` and `opt/vmm/large-pages`.
 
 use core::fmt;
 
@@ -8,6 +8,7 @@ use crate::firmware::Device;
 
 const NAME: &str = "opt/vmm/arguments";
 const DEVICES: &str = "opt/vmm/devices";
+const LARGE_PAGES: &str = "opt/vmm/large-pages";
 
 /// The most bytes of arguments; run.sh refuses more.
 pub const MAX_BYTES: usize = 4096;
@@ -31,6 +32,8 @@ pub enum ArgumentsError {
     },
     /// They are no UTF-8.
     NoText,
+    /// What is to be a number is none.
+    NoNumber,
 }
 
 impl fmt::Display for ArgumentsError {
@@ -41,6 +44,7 @@ impl fmt::Display for ArgumentsError {
                 write!(f, "{bytes} bytes of arguments; at most {MAX_BYTES} can be had")
             }
             ArgumentsError::NoText => write!(f, "the arguments are no UTF-8"),
+            ArgumentsError::NoNumber => write!(f, "{LARGE_PAGES} is no number"),
         }
     }
 }
@@ -66,6 +70,16 @@ impl Arguments {
     /// Those of [`ArgumentsError`].
     pub fn devices() -> Result<Arguments, ArgumentsError> {
         Arguments::of(DEVICES)
+    }
+
+    /// Reads how many large pages are to be set aside: 0 where nothing is said.
+    ///
+    /// # Errors
+    /// Those of [`ArgumentsError`].
+    pub fn large_pages() -> Result<u32, ArgumentsError> {
+        let said = Arguments::of(LARGE_PAGES)?;
+        let number = said.words().next().map(|word| word.parse());
+        number.unwrap_or(Ok(0)).map_err(|_| ArgumentsError::NoNumber)
     }
 
     fn of(wanted: &str) -> Result<Arguments, ArgumentsError> {

@@ -61,11 +61,13 @@ pub enum Flood {
     Nap,
     /// Limits set for how long another waits for pages.
     Limit,
+    /// A large page mapped and ended.
+    Bulk,
 }
 
 impl Flood {
     /// All of them, by their numbers.
-    pub const ALL: [Flood; 23] = [
+    pub const ALL: [Flood; 24] = [
         Flood::Compute,
         Flood::Null,
         Flood::Map,
@@ -89,6 +91,7 @@ impl Flood {
         Flood::Sleep,
         Flood::Nap,
         Flood::Limit,
+        Flood::Bulk,
     ];
 
     /// The argument of a program that does it for as many millions of ticks; 0: for ever.

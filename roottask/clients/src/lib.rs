@@ -42,6 +42,7 @@
 //!   bin/shaper.rs  gives parts of mappings other rights, reserves addresses, clones much
 //!   bin/witness.rs  uses its guarantee while others do what they can
 //!   bin/scatterer.rs  takes all pages of its account, and scatters them
+//!   bin/bulk.rs    has memory of large pages with another program
 //!   bin/cycler.rs  uses more numbers than there are, one after another
 //!   bin/copier.rs  copies a capability into each slot of three CNodes, and revokes it
 //!   bin/collector.rs  has one of these

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Serves the programs that `run.sh --client FILE...` names: the first is started as `init`, and
 //! finds the others' files, what `--device` says of the machine, and what stands behind `--`, on
-//! its first page.
+//! its first page. Its account has the large pages that `--large-pages` has set aside.
 #![no_std]
 #![no_main]
 
@@ -31,13 +31,17 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
         exit(ExitCode::Failure);
     };
     let endpoint = vmm.allocate(Blueprint::Endpoint)?.slot();
-    // Pages, tables, slots, objects, spaces, badges, records: as much as there is memory for.
-    let pages = vmm.stats().free_bytes().saturating_sub(SPARE) >> 12;
+    // Pages, tables, slots, objects, spaces, badges, records: as much as there is memory for. And
+    // large pages.
+    let large = Arguments::large_pages()?;
+    let bits = vmm.geometry().larger_frame(vmm.geometry().page_bits).unwrap_or_default();
+    let spare = SPARE.saturating_add((large as usize) << bits);
+    let pages = vmm.stats().free_bytes().saturating_sub(spare) >> 12;
     let pages = u32::try_from(pages).unwrap_or(u32::MAX);
-    let all = Amounts([pages, 4000, 40_000, 400, 200, 4000, 10_000]);
+    let all = Amounts([pages, 4000, 40_000, 400, 200, 4000, 10_000, large]);
     // What the server takes for an account is not the first program's.
     let most = pages.saturating_sub(pages / 8 + 1);
-    let first = Amounts([most, 3000, 30_000, 300, 150, 3000, 8000]);
+    let first = Amounts([most, 3000, 30_000, 300, 150, 3000, 8000, large]);
     let mut server = Server::new(&mut vmm, endpoint, all, Options::printing())?;
     let new = NewProgram { physical, ..NewProgram::new(init.name(), init.bytes, first) };
     let (id, begin) = server.create(&mut vmm, &new)?;

@@ -11,9 +11,9 @@ use vmm_service::server::ServerError;
 static POOL: BootPool<32> = BootPool::new();
 static TIMER: PacerParts = PacerParts::new();
 static INIT: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/hoarder"));
-/// Of all programs, and of the first: pages, tables, slots, objects, spaces, badges, records.
-const ALL: Amounts = Amounts([4000, 400, 4000, 50, 50, 500, 1000]);
-const FIRST: Amounts = Amounts([3000, 200, 3000, 10, 5, 200, 400]);
+/// Of all, and of the first: pages, tables, slots, objects, spaces, badges, records, large pages.
+const ALL: Amounts = Amounts([4000, 400, 4000, 50, 50, 500, 1000, 0]);
+const FIRST: Amounts = Amounts([3000, 200, 3000, 10, 5, 200, 400, 0]);
 
 #[root_task]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Result<Never, ServerError> {

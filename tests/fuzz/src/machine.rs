@@ -21,6 +21,8 @@ pub const CHECKED: bool = !cfg!(miri);
 
 /// Device memory: 4 MiB from here.
 pub const DEVICE: usize = 0xe000_0000;
+/// RAM of two large pages of IA32, behind that of other machines.
+pub const LARGE: [(usize, u8); 1] = [(0x200_0000, 23)];
 /// RAM begins here.
 pub const RAM: usize = 0x80_0000;
 

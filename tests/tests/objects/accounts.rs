@@ -9,7 +9,7 @@ use vmm_service::objects::protocol::{
 
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World, account, only};
 
-const SMALL: Amounts = Amounts([40, 10, 60, 2, 2, 10, 30]);
+const SMALL: Amounts = Amounts([40, 10, 60, 2, 2, 10, 30, 0]);
 const GUARANTEE: AccountOptions = AccountOptions::empty();
 
 /// What is left of one resource in an account.
@@ -96,7 +96,7 @@ fn an_account_ends_with_all_below_it_wherever_it_is_mapped() {
     let other = world.program(AMPLE);
     let before = (world.used(program, ACCOUNT_SLOT), world.objects.counts());
     world.ask(program, account(SMALL, GUARANTEE, A), &[ACCOUNT_SLOT]).unwrap();
-    let inner = Amounts([10, 4, 20, 1, 1, 4, 10]);
+    let inner = Amounts([10, 4, 20, 1, 1, 4, 10, 0]);
     world.ask(program, account(inner, GUARANTEE, B), &[A]).unwrap();
     let request = Request::CreateMemory { pages: 5, options: MemoryOptions::empty(), slot: C };
     world.ask(program, request, &[B]).unwrap();

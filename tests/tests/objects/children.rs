@@ -15,7 +15,7 @@ use crate::support::Target;
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World, account};
 
 /// What a child may use, and the slots of its maker's for it: itself, its space, its file.
-pub const CHILD: Amounts = Amounts([60, 30, 150, 8, 3, 20, 40]);
+pub const CHILD: Amounts = Amounts([60, 30, 150, 8, 3, 20, 40, 0]);
 pub const IT: u32 = A;
 pub const ITS_SPACE: u32 = B;
 pub const FILE: u32 = C;
@@ -456,9 +456,9 @@ fn programs_end_with_what_pays_for_them() {
         world.objects.note_started(&maker.start, PRIORITY);
         let before = (world.used(maker, ACCOUNT_SLOT), world.objects.counts());
         world.store(maker, FILE, &small());
-        let amounts = Amounts([200, 54, 600, 16, 8, 60, 150]);
+        let amounts = Amounts([200, 54, 600, 16, 8, 60, 150, 0]);
         world.ask(maker, account(amounts, Default::default(), D), PAYER).unwrap();
-        let large = Amounts([150, 44, 450, 14, 6, 45, 100]);
+        let large = Amounts([150, 44, 450, 14, 6, 45, 100, 0]);
         world.ask(maker, create(large), &[D]).unwrap();
         world.finish(maker, Request::Load {}, &[IT, FILE]);
         let child = world.start(maker);
@@ -490,7 +490,7 @@ fn programs_end_with_what_pays_for_them() {
 #[test]
 fn a_program_can_end_itself_by_its_account() {
     let (mut world, maker) = with_file(&small());
-    let amounts = Amounts([200, 54, 600, 16, 8, 60, 150]);
+    let amounts = Amounts([200, 54, 600, 16, 8, 60, 150, 0]);
     world.ask(maker, account(amounts, Default::default(), D), PAYER).unwrap();
     world.ask(maker, create(CHILD), &[D]).unwrap();
     world.finish(maker, Request::Load {}, &[IT, FILE]);
@@ -509,8 +509,8 @@ fn a_program_can_end_itself_by_its_account() {
 fn a_program_that_its_amounts_do_not_pay_is_refused() {
     let (mut world, maker) = with_file(&small());
     for resource in Resource::ALL {
-        // Page tables are charged as it is loaded.
-        if resource == Resource::Tables {
+        // Page tables are charged as it is loaded, and of large pages it wants none.
+        if matches!(resource, Resource::Tables | Resource::LargePages) {
             continue;
         }
         let request = create(CHILD.with(resource, 0));

@@ -13,7 +13,7 @@ use vmm_service::objects::protocol::{
 use crate::world::{A, B, C, D, PAGE, Program, World, account};
 
 const BOTH: Rights = Rights::READ_WRITE;
-const MANY: Amounts = Amounts([1900, 100, 2500, 20, 10, 100, 300]);
+const MANY: Amounts = Amounts([1900, 100, 2500, 20, 10, 100, 300, 0]);
 const FROM: &[u32] = &[A, ACCOUNT_SLOT];
 const CLONE: Request = Request::Clone { slot: B };
 
@@ -186,7 +186,7 @@ fn who_only_reads_ends_nothing() {
 /// A232: it ends with the program, the account that pays, the origin; and when another is begun.
 #[test]
 fn what_is_being_made_ends_with_its_parts() {
-    let small = Amounts([300, 20, 20, 2, 3, 10, 20]);
+    let small = Amounts([300, 20, 20, 2, 3, 10, 20, 0]);
     for end in 0..5 {
         let (mut world, owner) = filled(200);
         let other = world.program(MANY);
@@ -264,7 +264,7 @@ fn a_clone_that_is_refused_leaves_nothing() {
     world.delete(program, B);
     assert_eq!(figures(&mut world, program), before);
     // An account that has no badge for it at the end: its own is its parent's matter.
-    let few = Amounts([300, 20, 20, 2, 3, 0, 20]);
+    let few = Amounts([300, 20, 20, 2, 3, 0, 20, 0]);
     let child = account(few, AccountOptions::empty(), C);
     world.ask(program, child, &[ACCOUNT_SLOT]).unwrap();
     for _ in 0..2 {

@@ -102,7 +102,7 @@ fn slots_are_empty_whoever_had_them() {
         let endpoint = Request::CreateEndpoint { object: OBJECT, slot: ENDPOINT };
         assert_eq!(world.ask(maker, endpoint, PAYER), Ok(Answer::Done {}));
         let (options, name) = (ProgramOptions::empty(), Name::new("other"));
-        let amounts = Amounts([20, 4, 40, 4, 2, 10, 20]);
+        let amounts = Amounts([20, 4, 40, 4, 2, 10, 20, 0]);
         let other =
             Request::CreateProgram { amounts, options, name, slot: OTHER, space: 0, account: 0 };
         assert_eq!(world.ask(maker, other, PAYER), Ok(Answer::Done {}));

@@ -93,7 +93,7 @@ fn a_console_is_only_said_lines_at() {
 fn a_console_is_lent_and_taken_back() {
     let mut world = World::new();
     let (lends, mute) = (world.program(AMPLE), world.program_with(AMPLE, false));
-    let amounts = Amounts([1, 1, 10, 0, 1, 5, 5]);
+    let amounts = Amounts([1, 1, 10, 0, 1, 5, 5, 0]);
     world.ask(lends, account(amounts, AccountOptions::empty(), A), &[ACCOUNT_SLOT]).unwrap();
     let lent = Request::Restrict { rights: Rights::WRITE, slot: B };
     world.ask(lends, lent, &[CONSOLE_SLOT, A]).unwrap();

@@ -7,6 +7,7 @@ use vmm_service::objects::protocol::{
     Request, Resource, Rights, SPACE_SLOT,
 };
 
+use crate::support::Target;
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World, account};
 
 const ERRORS: [KernelError; 2] = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
@@ -32,7 +33,7 @@ pub fn making() -> Vec<(Request, &'static [u32])> {
         let options = MemoryOptions::WRITABLE | cached;
         (Request::CreatePhysical { address: device, pages: 3, options, slot: B }, PAYER)
     };
-    let small = Amounts([30, 6, 40, 2, 2, 8, 20]);
+    let small = Amounts([30, 6, 40, 2, 2, 8, 20, 0]);
     let options = MemoryOptions::WRITABLE;
     let rights = Rights::READ;
     vec![
@@ -48,6 +49,11 @@ pub fn making() -> Vec<(Request, &'static [u32])> {
         (account(small, AccountOptions::empty(), B), PAYER),
         (account(small, AccountOptions::OVERCOMMIT, B), PAYER),
         (Request::CreateMemory { pages: 5, options, slot: B }, PAYER),
+        (Request::CreateMemory { pages: 1024, options: LARGE, slot: B }, PAYER),
+        (
+            Request::Map { address: 0, first: 0, pages: 1024, rights },
+            &[SPACE_SLOT, BULK, ACCOUNT_SLOT],
+        ),
         (Request::Clone { slot: B }, FROM),
         (Request::Resize { pages: 9 }, FROM),
         (Request::CreateSpace { slot: B }, PAYER),
@@ -70,14 +76,21 @@ fn program(amounts: Amounts) -> Request {
 
 /// A slot behind those that have names.
 pub const DEVICE: u32 = D + 1;
+/// A slot with memory of a large page.
+pub const BULK: u32 = D + 2;
+const LARGE: MemoryOptions = MemoryOptions::LARGE.union(MemoryOptions::WRITABLE);
 const PAYER: &[u32] = &[ACCOUNT_SLOT];
 const FROM: &[u32] = &[A, ACCOUNT_SLOT];
 
-/// A world with a program that has memory of four pages, one of them there, mapped nowhere; and in
-/// slot [`DEVICE`] such of a device, uncached, behind what others are made of.
+/// A world with a program that has memory of four pages, one of them there, mapped nowhere; in slot
+/// [`DEVICE`] such of a device, uncached, behind what others are made of; and in slot [`BULK`] a
+/// large page, of two.
 pub fn with_memory(amounts: Amounts) -> (World, Program) {
-    let mut world = World::new();
-    let program = world.driver(amounts);
+    let all = Amounts([3000, 1000, 20_000, 500, 200, 4000, 10_000, 2]);
+    let mut world = World::of(Target::Ia32, all);
+    let program = world.driver(amounts.with(Resource::LargePages, 2));
+    let bulk = Request::CreateMemory { pages: 1024, options: LARGE, slot: BULK };
+    assert_eq!(world.ask(program, bulk, PAYER), Ok(Answer::Done {}));
     world.memory(program, 4, A);
     let start = world.map(program, A, 4, Rights::READ_WRITE);
     assert!(world.touch(program, start + PAGE, Access::Write));
@@ -222,7 +235,7 @@ fn a_program_that_is_not_started_is_started_later() {
                 let notification = Request::CreateNotification { object: A + 4, slot: A + 5 };
                 world.ask(maker, notification, PAYER).unwrap();
                 let before = (world.used(maker, ACCOUNT_SLOT), world.objects.counts());
-                let amounts = Amounts([60, 30, 150, 8, 3, 20, 40]);
+                let amounts = Amounts([60, 30, 150, 8, 3, 20, 40, 0]);
                 world.ask(maker, program(amounts), PAYER).unwrap();
                 for &(request, slots) in &steps[..at] {
                     world.finish(maker, request, slots);

@@ -187,7 +187,7 @@ fn what_another_keeps_is_given_when_that_one_ends() {
 fn who_waits_by_anothers_capability_is_refused_when_it_ends() {
     let (mut world, programs) = world(2);
     let [lends, borrows] = programs[..] else { panic!() };
-    let limits = Amounts([1000, 100, 1000, 10, 5, 60, 200]);
+    let limits = Amounts([1000, 100, 1000, 10, 5, 60, 200, 0]);
     let waits = AccountOptions::OVERCOMMIT | AccountOptions::WAIT;
     world.ask(lends, account(limits, waits, A), &[ACCOUNT_SLOT]).unwrap();
     world.memory(lends, 300, B);
@@ -299,7 +299,7 @@ fn what_is_left_of_a_program_has_its_turns() {
 #[test]
 fn what_is_destroyed_is_gone_when_that_is_said() {
     let mut world = World::new();
-    let program = world.program(Amounts([2000, 60, 5000, 20, 10, 100, 300]));
+    let program = world.program(Amounts([2000, 60, 5000, 20, 10, 100, 300, 0]));
     let before = world.used(program, ACCOUNT_SLOT);
     world.memory(program, 1500, A);
     let at = world.map(program, A, 1500, Rights::READ_WRITE);

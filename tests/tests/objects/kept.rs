@@ -100,7 +100,7 @@ fn who_sent_by_anothers_capability_keeps_no_place() {
 fn what_is_kept_in_the_slot_of_one_that_ends_is_kept_on() {
     let (mut world, program) = two();
     world.objects.set_slice(1000);
-    let limits = Amounts([1000, 100, 1000, 10, 5, 60, 200]);
+    let limits = Amounts([1000, 100, 1000, 10, 5, 60, 200, 0]);
     let waits = AccountOptions::OVERCOMMIT | AccountOptions::WAIT;
     world.ask(program, account(limits, waits, B), &[ACCOUNT_SLOT]).unwrap();
     world.memory(program, 300, C);

@@ -217,6 +217,7 @@ fn refusals(of: Values) -> Vec<Refusal> {
         Refusal::NoClock {},
         Refusal::TooManyWaiting { most: place },
         Refusal::Pinned { place },
+        Refusal::Large { place },
         Refusal::Bound {},
         Refusal::NotBound {},
         Refusal::OutOfMemory {},
@@ -254,7 +255,8 @@ fn what_is_written_is_what_is_read() {
 
 #[test]
 fn every_number_is_among_the_messages_tested() {
-    let one = Values { number: 1, other: 2, address: 3, bits: 1, flag: true, amounts: [4; 7] };
+    let one =
+        Values { number: 1, other: 2, address: 3, bits: 1, flag: true, amounts: [4; RESOURCES] };
     let mut tested: Vec<u32> =
         messages(one).iter().map(|message| message.label() & 0xfff).collect();
     tested.sort_unstable();

@@ -87,7 +87,7 @@ fn an_image_for_which_there_is_no_room_is_refused() {
         .with(Segment::data(0x50_0000, vec![7; 40]))
         .with(Segment::data(0x60_0000, vec![7; 40]).in_memory(40 * PAGE));
     let (mut world, maker) = with_file(&image.bytes());
-    let few = Amounts([20, 20, 150, 8, 3, 20, 40]);
+    let few = Amounts([20, 20, 150, 8, 3, 20, 40, 0]);
     world.ask(maker, create(few), PAYER).unwrap();
     let refusal = world.ask(maker, Request::Load {}, &[IT, FILE]).unwrap_err();
     let Refusal::OutOfAccount { resource: Resource::Pages, wanted: 40, .. } = refusal else {
@@ -114,7 +114,7 @@ fn a_program_that_is_promised_is_made_where_much_must_be_cleared() {
         .with(Segment::code(0x40_0000, vec![5; 80]))
         .with(Segment::data(0x50_0ff0, data).in_memory(70 * PAGE));
     let (mut world, maker) = with_file(&image.bytes());
-    let many = Amounts([160, 30, 400, 8, 3, 20, 40]);
+    let many = Amounts([160, 30, 400, 8, 3, 20, 40, 0]);
     // No page is ready, and none is clear.
     let own = world.fixture.own();
     world.fixture.vmm.trim().unwrap();
@@ -140,7 +140,7 @@ fn a_file_that_changes_while_it_is_read_costs_nobody_anything() {
     };
     for moved in [0x50_1000, 0x60_0000, 0x4f_0000] {
         let (mut world, maker) = with_file(&image(0x50_0000).bytes());
-        let many = Amounts([160, 30, 400, 8, 3, 20, 40]);
+        let many = Amounts([160, 30, 400, 8, 3, 20, 40, 0]);
         world.ask(maker, create(many), PAYER).unwrap();
         world.memory(maker, 4, D);
         let map = Request::Map { address: 0x60_0000, first: 0, pages: 4, rights: Rights::READ };

@@ -13,6 +13,8 @@
 //! | `reservations` | parts of spaces in which who has a capability to one maps |
 //! | `clones` | clones of more pages than one request does |
 //! | `pieces` | bytes of memory objects read and written |
+//! | `large` | memory of large pages that were set aside |
+//! | `large_failures` | the same, where calls fail and where something is short |
 //! | `resizing` | memory made smaller and larger |
 //! | `refusals` | what each request is refused for, with nothing changed |
 //! | `failures` | each kernel call of each request fails: nothing is lost |
@@ -65,6 +67,8 @@ mod given;
 mod held;
 mod hostile;
 mod kept;
+mod large;
+mod large_failures;
 mod layout;
 mod loading;
 mod locating;

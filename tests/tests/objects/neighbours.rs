@@ -26,8 +26,8 @@ fn badge(world: &World, program: Program) -> usize {
 
 /// Programs all whose threads sleep or wait for memory, of guarantees of their own.
 fn others(world: &mut World) {
-    let enough = Amounts([120, 45, 400, 20, 3, 60, 200]);
-    let limits = Amounts([1000, 100, 500, 10, 5, 60, 200]);
+    let enough = Amounts([120, 45, 400, 20, 3, 60, 200, 0]);
+    let limits = Amounts([1000, 100, 500, 10, 5, 60, 200, 0]);
     for _ in 0..OTHERS {
         let program = world.program(enough);
         world.objects.note_started(&program.start, 50);
@@ -172,7 +172,7 @@ fn ask_wanted(world: &mut World, maker: Program) {
 fn what_comes_back_is_for_those_who_wait_for_it() {
     let mut world = World::new();
     let programs = [world.program(AMPLE), world.program(AMPLE)];
-    let limits = Amounts([1000, 100, 1000, 10, 5, 60, 200]);
+    let limits = Amounts([1000, 100, 1000, 10, 5, 60, 200, 0]);
     let waits = AccountOptions::OVERCOMMIT | AccountOptions::WAIT;
     let mut slots = Vec::new();
     for program in programs {

@@ -219,7 +219,7 @@ fn copies_are_paid_for_when_it_is_mapped() {
         Refusal::WrongKind { place: 1, found: vmm_service::objects::protocol::Kind::Space }
     });
     // An account that has not so many.
-    let small = Amounts([3, 10, 40, 0, 1, 4, 10]);
+    let small = Amounts([3, 10, 40, 0, 1, 4, 10, 0]);
     let options = vmm_service::objects::protocol::AccountOptions::empty();
     let create = Request::CreateAccount { amounts: small, options, slot: D };
     world.ask(reader, create, &[ACCOUNT_SLOT]).unwrap();
@@ -359,7 +359,7 @@ fn a_private_mapping_moves_within_its_reservation() {
 #[test]
 fn a_page_that_leaves_is_not_copied() {
     let (mut world, pager, _, _) = private_scene(4, 4);
-    let many = world.program(Amounts([200, 120, 300, 10, 5, 60, 200]));
+    let many = world.program(Amounts([200, 120, 300, 10, 5, 60, 200, 0]));
     world.copy((pager, A), (many, A));
     world.ask(pager, supply(0, 1, 0, Supply::Give, true), BOTH).unwrap();
     let most = MAX_PAGES as usize;

@@ -252,7 +252,7 @@ fn mappings_lie_where_the_kernel_tells_the_address_of_a_touch() {
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn memory_that_is_stored_above_4_gib_is_cloned_and_grows() {
-    let all = protocol::Amounts([4 << 20, 40_000, 20_000, 500, 200, 4000, 10_000]);
+    let all = protocol::Amounts([4 << 20, 40_000, 20_000, 500, 200, 4000, 10_000, 0]);
     let mut world = World::of(Target::X86_64, all);
     let ample = AMPLE.with(Resource::Pages, 3 << 20).with(Resource::Tables, 20_000);
     let program = world.program(ample);

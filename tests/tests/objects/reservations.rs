@@ -215,7 +215,7 @@ fn a_reservation_ends_with_its_space_and_with_its_payer() {
     let before = (world.used(program, ACCOUNT_SLOT), world.objects.counts());
     for ends_payer in [false, true] {
         world.ask(program, Request::CreateSpace { slot: A }, &[ACCOUNT_SLOT]).unwrap();
-        let amounts = Amounts([40, 10, 60, 2, 2, 10, 20]);
+        let amounts = Amounts([40, 10, 60, 2, 2, 10, 20, 0]);
         let child = account(amounts, AccountOptions::empty(), B);
         world.ask(program, child, &[ACCOUNT_SLOT]).unwrap();
         world.memory(program, 4, C);
@@ -242,7 +242,7 @@ fn a_reservation_ends_with_its_space_and_with_its_payer() {
         assert_eq!((world.used(program, ACCOUNT_SLOT), world.objects.counts()), before);
     }
     // A space that ends with its account, while another account pays for reservations in it.
-    let amounts = Amounts([40, 10, 60, 2, 2, 10, 20]);
+    let amounts = Amounts([40, 10, 60, 2, 2, 10, 20, 0]);
     world.ask(program, account(amounts, AccountOptions::empty(), B), &[ACCOUNT_SLOT]).unwrap();
     world.ask(program, Request::CreateSpace { slot: A }, &[B]).unwrap();
     world.ask(program, reserve(START, 16, BOTH, C), &[A, ACCOUNT_SLOT]).unwrap();

@@ -10,13 +10,13 @@ use vmm_service::objects::protocol::{
 };
 
 use crate::children::IT;
-use crate::failures::{DEVICE, making, with_memory};
+use crate::failures::{BULK, making, with_memory};
 use crate::support::Fixture;
 use crate::support::ballast::{Ballast, ENOUGH};
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World};
 
 /// More than the service has records for without memory.
-const MANY: Amounts = Amounts([1000, 500, 5000, 50, 20, 480, 1500]);
+const MANY: Amounts = Amounts([1000, 500, 5000, 50, 20, 480, 1500, 0]);
 
 const WRITABLE: MemoryOptions = MemoryOptions::WRITABLE;
 
@@ -205,7 +205,7 @@ type Taken = (Request, &'static [u32], Request);
 /// Takes records until the service has none; returns what gives them back, and by which slots.
 fn take_all(world: &mut World, program: Program, taker: fn(u32) -> Taken) -> Vec<(Request, u32)> {
     let mut taken = Vec::new();
-    for slot in DEVICE + 1.. {
+    for slot in BULK + 1.. {
         let (take, slots, back) = taker(slot);
         match world.ask_quickly(program, take, slots) {
             Ok(Answer::Mapped { address }) => taken.push((Request::Unmap { address }, SPACE_SLOT)),

@@ -27,8 +27,8 @@ fn refusals() -> BTreeSet<String> {
 #[test]
 fn refusals_are_found() {
     let found = refusals();
-    // Numbers 0x201 to 0x21a, 0x220 to 0x22a, 0x230 and 0x231 are given out.
-    assert_eq!(found.len(), 41, "{found:?}");
+    // Numbers 0x201 to 0x21a, 0x220 to 0x22b, and 0x230 to 0x233 are given out.
+    assert_eq!(found.len(), 42, "{found:?}");
     assert!(found.contains("Malformed") && found.contains("NoRoom"), "{found:?}");
 }
 
@@ -85,6 +85,7 @@ fn refusals_of_the_service() {
         (Refusal::NoClock {}, &["no clock"]),
         (Refusal::TooManyWaiting { most: 5 }, &["5 requests wait", "each thread"]),
         (Refusal::Pinned { place }, &["capability 2", "physical address", "told"]),
+        (Refusal::Large { place }, &["capability 2", "large pages", "cut"]),
         (Refusal::Bound {}, &["notification", "bound", "already"]),
         (Refusal::NotBound {}, &["no notification", "bound"]),
         (Refusal::OutOfMemory {}, &["memory", "service"]),

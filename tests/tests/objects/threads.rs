@@ -158,7 +158,7 @@ fn threads_that_cannot_be_are_refused() {
 #[test]
 fn a_program_ends_with_its_threads() {
     let (mut world, program) = one();
-    let payer = account(Amounts([1, 0, 9, 0, 1, 4, 20]), AccountOptions::empty(), D);
+    let payer = account(Amounts([1, 0, 9, 0, 1, 4, 20, 0]), AccountOptions::empty(), D);
     world.ask(program, payer, PAYER).unwrap();
     let first = begin(&mut world, program, A);
     assert_eq!(world.ask(program, thread(B), &[D]), Ok(Answer::Done {}));

@@ -10,7 +10,7 @@ use vmm_service::objects::{Arrived, Outcome};
 use crate::world::{A, AMPLE, B, C, D, Program, World, account};
 
 /// More than the program has itself.
-const LIMITS: Amounts = Amounts([1000, 100, 1000, 10, 5, 60, 200]);
+const LIMITS: Amounts = Amounts([1000, 100, 1000, 10, 5, 60, 200, 0]);
 const WAITS: AccountOptions = AccountOptions::OVERCOMMIT.union(AccountOptions::WAIT);
 
 fn memory(pages: u32, slot: u32) -> Request {

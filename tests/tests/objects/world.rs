@@ -25,7 +25,7 @@ pub const C: u32 = A + 2;
 pub const D: u32 = A + 3;
 
 /// What a program has that nothing here reaches.
-pub const AMPLE: Amounts = Amounts([400, 60, 1000, 20, 10, 100, 300]);
+pub const AMPLE: Amounts = Amounts([400, 60, 1000, 20, 10, 100, 300, 0]);
 
 /// A program, as a test sees it.
 #[derive(Clone, Copy)]
@@ -91,7 +91,7 @@ impl World {
     }
 
     pub fn on(target: Target) -> World {
-        World::of(target, Amounts([5000, 1000, 20_000, 500, 200, 4000, 10_000]))
+        World::of(target, Amounts([5000, 1000, 20_000, 500, 200, 4000, 10_000, 0]))
     }
 
     /// A world whose programs may use so much together.
@@ -250,8 +250,8 @@ impl World {
         (self.objects.counts(), amounts, pages, stats.allocator.free_slots)
     }
 
-    /// I24 I26 I27 I28 I30 I32 I36 I37 I38 I39 I40 I42 I43 I44 I45, beside all that must hold of manager and
-    /// kernel.
+    /// I24 I26 I27 I28 I30 I32 I36 I37 I38 I39 I40 I42 I43 I44 I45 I51 I52, beside all that must
+    /// hold of manager and kernel.
     #[track_caller]
     pub fn check(&self) {
         self.fixture.check();

@@ -15,7 +15,7 @@ use vmm_client::handles::{
 };
 use vmm_client::objects::first_page::Given;
 use vmm_client::objects::{
-    Amounts, ProgramOptions, Refusal, Rights, State, Supply, FIRST_FREE_SLOT,
+    Amounts, ProgramOptions, Refusal, Resource, Rights, State, Supply, FIRST_FREE_SLOT,
 };
 use vmm_client::{program, tell};
 use vmm_clients::{now, COUNTER_PRIORITY};
@@ -23,8 +23,8 @@ use vmm_clients::{now, COUNTER_PRIORITY};
 program!(main);
 
 /// What a pager and a reader may have, and all programs that start others together.
-const ONE: Amounts = Amounts([120, 120, 500, 20, 8, 60, 120]);
-const BREED: Amounts = Amounts([1000, 900, 4600, 180, 50, 700, 1400]);
+const ONE: Amounts = Amounts([120, 120, 500, 20, 8, 60, 120, 0]);
+const BREED: Amounts = Amounts([1000, 900, 4600, 180, 50, 700, 1400, 0]);
 /// Pages of paged memory, and how many of them can be there.
 const PAGES: u32 = 8;
 const THERE: u32 = 2;
@@ -169,7 +169,7 @@ impl Arbiter<'_> {
         let used = self.account.amounts()?.used;
         let figures = [&self.figures.done, &self.figures.refused];
         figures.iter().for_each(|figure| figure.store(0, Relaxed));
-        let all = Amounts(BREED.0.map(|amount| amount + 16));
+        let all = Amounts(BREED.0.map(|amount| amount + 16)).with(Resource::LargePages, 0);
         let payer = self.account.split(all)?;
         let (child, its_space, its_account) = self.start((&payer, BREED), "breed", None)?;
         child.tell_end(self.told)?;

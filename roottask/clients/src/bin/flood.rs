@@ -25,7 +25,7 @@ const MANY: u32 = 200;
 /// Pages of memory of which it makes a clone.
 const HALF: u32 = MANY / 2;
 /// What a program may have that it starts.
-const STARTED: Amounts = Amounts([60, 40, 150, 10, 3, 16, 32]);
+const STARTED: Amounts = Amounts([60, 40, 150, 10, 3, 16, 32, 0]);
 /// Ticks of a millisecond, where instructions are counted.
 const TICKS_PER_MS: u64 = 1_000_000;
 /// Ticks of a time slice there.
@@ -160,6 +160,15 @@ impl Kept {
             }
             Flood::Pages => self.page()?,
             Flood::Sleep => Program::THIS.sleep(1)?,
+            Flood::Bulk => {
+                let (account, space) = (Program::THIS.account(), Program::THIS.space());
+                let memory = account.create_large_memory(1)?;
+                let mapping = space.map(&memory, Rights::READ_WRITE, &account)?;
+                // SAFETY: it is mapped, and nobody else's.
+                unsafe { (mapping.address() as *mut usize).write_volatile(1) };
+                mapping.unmap()?;
+                memory.destroy()?;
+            }
             _ => {
                 self.child.iter().try_for_each(|child| child.limit_waits(1000))?;
             }

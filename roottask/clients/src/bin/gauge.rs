@@ -22,7 +22,7 @@ const TIMES: usize = 100;
 /// The slot of the file of a program that ends at once, its priority, and what it may use.
 const FILE_SLOT: u32 = FIRST_FREE_SLOT;
 const PRIORITY: u8 = 100;
-const CHILD: Amounts = Amounts([60, 60, 150, 8, 3, 20, 40]);
+const CHILD: Amounts = Amounts([60, 60, 150, 8, 3, 20, 40, 0]);
 /// Pages of an object that is mapped.
 const PAGES: u32 = 16;
 

@@ -17,7 +17,7 @@ const MAX: usize = 6;
 /// The most pages of one: two requests map them and give them back.
 const TWO_REQUESTS: u32 = 2 * MAX_PAGES;
 /// What an account below the program's has.
-const CHILD: Amounts = Amounts([40, 30, 90, 0, 1, 6, 16]);
+const CHILD: Amounts = Amounts([40, 30, 90, 0, 1, 6, 16, 0]);
 
 /// A memory object, and what its first pages hold: each a number of its own, then zeros.
 struct Held {

@@ -13,7 +13,7 @@ use vmm_client::{program, tell};
 program!(main);
 
 /// What a program may have that it starts.
-const STARTED: Amounts = Amounts([60, 37, 150, 9, 1, 16, 32]);
+const STARTED: Amounts = Amounts([60, 37, 150, 9, 1, 16, 32, 0]);
 /// Its own priority: all are below.
 const OWN: u8 = 100;
 /// The most at a time.

@@ -24,7 +24,7 @@ program!(main);
 /// The priority of all its threads: its own.
 const PRIORITY: u8 = 100;
 /// What the program may have that it starts, and how many threads that has.
-const CHILD: Amounts = Amounts([120, 120, 300, 40, 8, 80, 160]);
+const CHILD: Amounts = Amounts([120, 120, 300, 40, 8, 80, 160, 0]);
 const CHILD_THREADS: usize = 3;
 /// Where nothing is.
 const NOWHERE: usize = 0x10;

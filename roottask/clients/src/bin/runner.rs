@@ -17,7 +17,7 @@ program!(main);
 /// The exit code of one that was told nothing that it can do.
 const CONFUSED: u32 = 77;
 /// What a program may have that it starts.
-const CHILD: Amounts = Amounts([120, 120, 300, 32, 12, 80, 160]);
+const CHILD: Amounts = Amounts([120, 120, 300, 32, 12, 80, 160, 0]);
 
 fn main(program: &Program, argument: usize) -> Result {
     let given = program.given(argument).unwrap_or_else(|| program.exit(CONFUSED));

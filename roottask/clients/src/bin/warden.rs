@@ -17,7 +17,7 @@ use vmm_clients::{now, COUNTER_PRIORITY};
 program!(main);
 
 /// What a program may have that it starts, with what that starts.
-const CHILD: Amounts = Amounts([400, 320, 1000, 120, 24, 240, 480]);
+const CHILD: Amounts = Amounts([400, 320, 1000, 120, 24, 240, 480, 0]);
 /// The threads that count, and the words of the page at which they and others do.
 const THREADS: usize = 8;
 const WORDS: usize = THREADS + 1;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Does as its arguments say: `list` what it was given, `sum N`, `threads N` for as many that do,
 //! `start N` for another worker that does, `sleep N` milliseconds, `read N` for a word of a page of
-//! the memory that it was given, `device NAME` for memory that is a device's, or `overflow`.
+//! the memory that it was given, `device NAME` for memory that is a device's, `large` for all large
+//! pages that it has, or `overflow`.
 #![no_std]
 #![no_main]
 
@@ -20,7 +21,7 @@ vmm_client::heap!(HEAP);
 /// The priority of its threads.
 const PRIORITY: u8 = 1;
 /// What a worker may have that another starts.
-const CHILD: Amounts = Amounts([80, 70, 250, 10, 4, 30, 60]);
+const CHILD: Amounts = Amounts([80, 70, 250, 10, 4, 30, 60, 0]);
 /// The exit code of one that was told nothing that it can do.
 const CONFUSED: u32 = 77;
 
@@ -36,6 +37,7 @@ fn main(program: &Program, argument: usize) -> Result {
         "sleep" => program.sleep(number).map(|()| number)?,
         "read" => read(program, &given, number)?,
         "device" => device(program, &given, name)?,
+        "large" => large(program)?,
         "overflow" => overflow(1),
         "start" => match (given.slot("file"), given.slot("told")) {
             (Some(file), Some(told)) => start(program, (file, told), number)?,
@@ -136,6 +138,26 @@ fn device(program: &Program, given: &Given<'_>, name: &str) -> Result<u32> {
         word.read_volatile()
     };
     tell!("{name} has {} pages, and shows {found:#x}", mapping.pages());
+    Ok(0)
+}
+
+/// Has memory of all large pages of its account, writes to the last byte of it, and gives it back.
+fn large(program: &Program) -> Result<u32> {
+    let account = program.account();
+    let all = account.amounts()?.limits.of(Resource::LargePages);
+    let memory = account.create_large_memory(all)?;
+    let mapping = program.space().map(&memory, Rights::READ_WRITE, &account)?;
+    let bytes = mapping.pages() as usize * PAGE_BYTES;
+    let last = (mapping.address() + bytes - 1) as *mut u8;
+    // SAFETY: the page appears when it is touched, and nobody else has it.
+    let found = unsafe {
+        last.write_volatile(last.read_volatile() + 7);
+        last.read_volatile()
+    };
+    mapping.unmap()?;
+    memory.destroy()?;
+    let left = account.amounts()?.used.of(Resource::LargePages);
+    tell!("{all} large pages are {bytes} bytes, the last of them {found}; {left} of them are used");
     Ok(0)
 }
 

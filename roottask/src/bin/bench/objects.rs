@@ -4,7 +4,7 @@
 use roottask::{Failure, Manager, Outcome};
 use sel4_root_task::debug_print;
 use vmm::{Blueprint, Result};
-use vmm_service::objects::protocol::{Amounts, FIRST_FREE_SLOT};
+use vmm_service::objects::protocol::{Amounts, Resource, FIRST_FREE_SLOT};
 use vmm_service::objects::{NewProgram, Options, Server};
 use vmm_service::server::{End, Notice};
 
@@ -18,7 +18,7 @@ static ENDING: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/brief"));
 const TIMES: usize = 100;
 const PRIORITY: u8 = 100;
 /// Pages, tables, slots, objects, spaces, badges, records.
-const AMOUNTS: Amounts = Amounts([600, 400, 1200, 30, 20, 400, 600]);
+const AMOUNTS: Amounts = Amounts([600, 400, 1200, 30, 20, 400, 600, 0]);
 
 /// `object_info`, `object_create`, `object_map`, `object_revoke_100`, `program_start_end`,
 /// `thread_start_join`, `pager_supply_1`, `pager_supply_16`, `take_back_1`, `program_few_slots`.
@@ -40,8 +40,8 @@ pub fn run(vmm: &mut Manager) -> Result {
 }
 
 fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
-    let mut server =
-        Server::new(vmm, endpoint, Amounts::MAX, Options { report, ..Options::default() })?;
+    let amounts = Amounts::MAX.with(Resource::LargePages, 0);
+    let mut server = Server::new(vmm, endpoint, amounts, Options { report, ..Options::default() })?;
     // Once for all that is made at a first time.
     for what in 0..=10 {
         life(vmm, &mut server, what)?;

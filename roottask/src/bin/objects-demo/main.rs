@@ -23,13 +23,13 @@ use vmm_service::server::End;
 static POOL: BootPool<32> = BootPool::new();
 
 /// What all programs together may have, and each: pages, tables, slots, objects, spaces, badges,
-/// records.
-const ALL: Amounts = Amounts([5000, 1000, 10000, 150, 50, 1000, 3000]);
-const EACH: Amounts = Amounts([200, 40, 400, 10, 5, 50, 200]);
+/// records, large pages.
+const ALL: Amounts = Amounts([5000, 1000, 10000, 150, 50, 1000, 3000, 0]);
+const EACH: Amounts = Amounts([200, 40, 400, 10, 5, 50, 200, 0]);
 /// What the one with the heap may have.
-const MANY: Amounts = Amounts([3000, 200, 3000, 10, 5, 200, 400]);
+const MANY: Amounts = Amounts([3000, 200, 3000, 10, 5, 200, 400, 0]);
 /// What the one with threads may have.
-const THREADS: Amounts = Amounts([600, 500, 1400, 80, 20, 200, 500]);
+const THREADS: Amounts = Amounts([600, 500, 1400, 80, 20, 200, 500, 0]);
 /// The slot in which lender and borrower find the endpoint at which they meet.
 const MEETING_SLOT: u32 = 5;
 const PRIORITY: u8 = 100;

@@ -12,8 +12,8 @@ use vmm_service::server::End;
 use super::images;
 use super::world::{World, PRIORITY, STACK_PAGES};
 
-const AMOUNTS: Amounts = Amounts([1200, 900, 3200, 280, 80, 600, 1200]);
-const SMALL: Amounts = Amounts([100, 60, 200, 10, 4, 20, 40]);
+const AMOUNTS: Amounts = Amounts([1200, 900, 3200, 280, 80, 600, 1200, 0]);
+const SMALL: Amounts = Amounts([100, 60, 200, 10, 4, 20, 40, 0]);
 
 /// A235 A236: all sorts of programs end, so many times.
 pub fn run(world: &mut World, rounds: usize) -> Outcome {

@@ -12,9 +12,9 @@ use vmm_service::server::End;
 use super::images;
 use super::world::{World, PRIORITY, STACK_PAGES};
 
-const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200]);
+const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200, 0]);
 /// Of one that ends with much.
-const MANY: Amounts = Amounts([6000, 160, 12_500, 40, 16, 100, 200]);
+const MANY: Amounts = Amounts([6000, 160, 12_500, 40, 16, 100, 200, 0]);
 
 /// What the program does, by the number that it knows that by; and how that is called here.
 pub type Flood = (usize, &'static str);
@@ -37,10 +37,11 @@ const REGISTERS: Flood = (17, "a thread's registers");
 const BIND: Flood = (18, "a notification bound, unbound");
 const PAGES: Flood = (19, "pages supplied and taken back");
 const START: Flood = (12, "programs started and ended");
+const BULK: Flood = (23, "a large page mapped and ended");
 const FORGED_WAITING: Flood = (15, "forged faults of a thread that waits for a page");
 
 /// The rows of the table: what others do beside the one that computes, and with which priority.
-const ROWS: [&[(Flood, u8)]; 23] = [
+const ROWS: [&[(Flood, u8)]; 24] = [
     &[(NULL, PRIORITY)],
     &[(MAP, PRIORITY)],
     &[(FAULTS, PRIORITY)],
@@ -60,6 +61,7 @@ const ROWS: [&[(Flood, u8)]; 23] = [
     &[(REGISTERS, PRIORITY)],
     &[(BIND, PRIORITY)],
     &[(PAGES, PRIORITY)],
+    &[(BULK, PRIORITY)],
     &[(NULL, PRIORITY), (LARGE, PRIORITY)],
     &[(THINK, PRIORITY), (NULL, PRIORITY)],
     &[(FAULTS, PRIORITY), (COMPUTE, PRIORITY)],
@@ -187,7 +189,11 @@ pub fn begin(
     (number, name): Flood,
     (priority, millions): (u8, usize),
 ) -> Outcome<ProgramId> {
-    let amounts = if number == END.0 { MANY } else { AMOUNTS };
+    let amounts = match number {
+        number if number == END.0 => MANY,
+        number if number == BULK.0 => AMOUNTS.with(Resource::LargePages, 1),
+        _ => AMOUNTS,
+    };
     let new = NewProgram::new(name, images::FLOOD, amounts);
     let new = NewProgram { stack_pages: STACK_PAGES, ..new };
     let (program, begin) = world.server.create(&mut world.vmm, &new)?;

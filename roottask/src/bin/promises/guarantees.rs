@@ -15,8 +15,8 @@ pub fn run(world: &mut World, rounds: usize) -> Outcome {
     let (limits, used) = world.server.objects().amounts();
     check_eq!(used, Amounts::NONE);
     // Of each resource a quarter and three quarters; each account is a space and a record itself.
-    let quarter = Amounts(limits.0.map(|amount| amount / 4 - 2));
-    let most = Amounts(limits.0.map(|amount| amount - amount / 4 - 2));
+    let quarter = Amounts(limits.0.map(|amount| (amount / 4).saturating_sub(2)));
+    let most = Amounts(limits.0.map(|amount| amount.saturating_sub(amount / 4 + 2)));
     let pages = |amounts: Amounts| amounts.of(Resource::Pages);
     let parts = [
         Part { name: "scatterer", file: images::SCATTERER, amounts: most, argument: rounds },

@@ -7,6 +7,8 @@ pub static STORM: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/storm"))
 pub static WITNESS: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/witness"));
 /// Takes and scatters all of its pages.
 pub static SCATTERER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/scatterer"));
+/// Has memory of large pages, and is lent it.
+pub static BULK: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/bulk"));
 /// Uses up numbers.
 pub static CYCLER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/cycler"));
 /// Copies a capability, and revokes it.

@@ -6,6 +6,7 @@
 //!   world.rs    the manager, the server, programs that run together
 //!   storm.rs    random messages, right and wrong
 //!   guarantees.rs  guarantees that add up to all there is, and a program that scatters its own
+//!   large.rs    large pages that were set aside
 //!   ends.rs     what has ended is gone, beside a program that computes
 //!   hostile.rs  pagers and programs that do what they should not
 //!   numbers.rs  numbers that are used up
@@ -26,6 +27,7 @@ mod floods;
 mod guarantees;
 mod hostile;
 mod images;
+mod large;
 mod numbers;
 mod shapes;
 mod storm;
@@ -44,22 +46,27 @@ static POOL: BootPool<32> = BootPool::new();
 
 /// Of a hundred pages of memory, those that are promised: as pages, and as page tables. The rest is
 /// for what is recorded of them.
-const PAGES: usize = 82;
-const TABLES: usize = 10;
+const PAGES: usize = 80;
+const TABLES: usize = 12;
+/// Large pages that are set aside.
+const LARGE: u32 = 2;
 
 /// What all programs together may have: as good as all there is.
 fn all(vmm: &Manager) -> Amounts {
-    let free = vmm.stats().free_bytes() / PAGE_BYTES;
+    let large = vmm.geometry().larger_frame(vmm.geometry().page_bits);
+    let large_bytes = large.map_or(0, |bits| (LARGE as usize) << bits);
+    let free = (vmm.stats().free_bytes() - large_bytes) / PAGE_BYTES;
     let (pages, tables) = ((free * PAGES / 100) as u32, (free * TABLES / 100) as u32);
-    Amounts([pages, tables, 2 * pages, 400, 100, 4000, 6000])
+    Amounts([pages, tables, 2 * pages, 400, 100, 4000, 6000, LARGE])
 }
 
 /// A part: it takes the world, and a number that says how much is to be done.
 type Run = fn(&mut World, usize) -> Outcome;
 
 /// The parts: their names, what they do, and how much where nothing is said.
-const PARTS: [(&str, Run, usize); 10] = [
+const PARTS: [(&str, Run, usize); 11] = [
     ("guarantees", guarantees::run, 2),
+    ("large", large::run, 2),
     ("storm", storm::run, 10_000),
     ("shapes", shapes::run, 3),
     ("numbers", numbers::run, 1000),

@@ -11,7 +11,7 @@ use super::world::{Part, World};
 
 /// The greatest number of each kind.
 const MAX: u32 = 64;
-const AMOUNTS: Amounts = Amounts([300, 400, 500, 40, 16, 400, 400]);
+const AMOUNTS: Amounts = Amounts([300, 400, 500, 40, 16, 400, 400, 0]);
 
 /// A152: `rounds` objects are made, each with numbers of its own.
 pub fn run(world: &mut World, rounds: usize) -> Outcome {

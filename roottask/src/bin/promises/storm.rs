@@ -3,13 +3,13 @@
 
 use roottask::{check, Outcome};
 use sel4_root_task::debug_println;
-use vmm_service::objects::protocol::Amounts;
+use vmm_service::objects::protocol::{Amounts, Resource};
 use vmm_service::server::End;
 
 use super::images;
 use super::world::{Part, World};
 
-const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200]);
+const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200, 0]);
 
 /// How often the same is done at the most until it leaves what was there before.
 const TIMES: usize = 4;
@@ -17,7 +17,11 @@ const TIMES: usize = 4;
 /// A153: runs `messages` of them.
 pub fn run(world: &mut World, messages: usize) -> Outcome {
     let part = |name, file, argument| Part { name, file, amounts: AMOUNTS, argument };
-    let storm = |messages| (part("storm", images::STORM, messages), End::Exited(0));
+    let storm = |messages| {
+        let part = part("storm", images::STORM, messages);
+        let amounts = AMOUNTS.with(Resource::LargePages, 1);
+        (Part { amounts, ..part }, End::Exited(0))
+    };
     let witness = |rounds| (part("witness", images::WITNESS, rounds), End::Exited(0));
     world.run(&[storm(messages), witness(10)])?;
     // Memory that was cut to pieces has slots and records for them, and a batch of small objects of

@@ -32,10 +32,10 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     // Pages, tables, slots, objects, spaces, badges, records: as much as there is memory for.
     let pages = vmm.stats().free_bytes().saturating_sub(SPARE) >> 12;
     let pages = u32::try_from(pages).unwrap_or(u32::MAX);
-    let all = Amounts([pages, 4000, 80_000, 400, 100, 2000, 60_000]);
+    let all = Amounts([pages, 4000, 80_000, 400, 100, 2000, 60_000, 0]);
     // What the server takes for an account is not the first program's.
     let most = pages.saturating_sub(pages / 8 + 1);
-    let first = Amounts([most, 3500, 70_000, 300, 80, 1500, 50_000]);
+    let first = Amounts([most, 3500, 70_000, 300, 80, 1500, 50_000, 0]);
     let mut server = Server::new(&mut vmm, endpoint, all, Options::printing())?;
     let new = NewProgram { physical, ..NewProgram::new("init", images::INIT, first) };
     let (init, begin) = server.create(&mut vmm, &new)?;

@@ -26,11 +26,11 @@ static POOL: BootPool<32> = BootPool::new();
 static PARTS: PacerParts = PacerParts::new();
 
 /// What all programs together may have: pages, tables, slots, objects, spaces, badges, records.
-const ALL: Amounts = Amounts([4000, 800, 12000, 200, 60, 800, 2000]);
+const ALL: Amounts = Amounts([4000, 800, 12000, 200, 60, 800, 2000, 0]);
 /// What `init` may have, and give to others.
-const INIT: Amounts = Amounts([3000, 600, 9000, 150, 40, 500, 1500]);
+const INIT: Amounts = Amounts([3000, 600, 9000, 150, 40, 500, 1500, 0]);
 /// What a worker may have.
-const SLEEPER: Amounts = Amounts([200, 90, 500, 20, 6, 60, 120]);
+const SLEEPER: Amounts = Amounts([200, 90, 500, 20, 6, 60, 120, 0]);
 /// The first slot in which `init` finds a file.
 const FIRST_FILE_SLOT: u32 = FIRST_FREE_SLOT;
 const PRIORITY: u8 = 100;

@@ -98,9 +98,9 @@ impl World<'_> {
         self.ask(known, (Request::Populate { address, pages: 1 }, &[SPACE_SLOT]), bytes)?;
         let _ = self.host.vmm.write(known.id.space(), address, super::image::program());
         let amounts = bytes.pick(&[
-            Amounts([40, 14, 100, 4, 2, 10, 30]),
-            Amounts([80, 16, 200, 8, 3, 20, 60]),
-            Amounts([9, 5, 30, 3, 1, 4, 9]),
+            Amounts([40, 14, 100, 4, 2, 10, 30, 0]),
+            Amounts([80, 16, 200, 8, 3, 20, 60, 0]),
+            Amounts([9, 5, 30, 3, 1, 4, 9, 0]),
         ]);
         let options = bytes.pick(&OPTIONS);
         let name = Name::new("child");

@@ -4,7 +4,7 @@
 
 use vmm_service::objects::protocol::{
     AccountOptions, Amounts, FIRST_FREE_SLOT, FaultPolicy, Kind, Line, MemoryOptions, Name, Piece,
-    REGISTERS, Registers, Request, Rights, Supply,
+    REGISTERS, RESOURCES, Registers, Request, Resource, Rights, Supply,
 };
 use vmm_tests::support::PAGE;
 
@@ -17,12 +17,12 @@ const OVERCOMMIT: AccountOptions = AccountOptions::OVERCOMMIT;
 /// Amounts of an account: small ones, as a rule.
 pub fn amounts(bytes: &mut Bytes<'_>) -> Amounts {
     bytes.pick(&[
-        Amounts([20, 4, 60, 2, 2, 10, 20]),
-        Amounts([200, 30, 600, 10, 4, 60, 150]),
-        Amounts([60, 12, 150, 4, 3, 30, 60]),
-        Amounts([2, 0, 0, 0, 1, 4, 4]),
+        Amounts([20, 4, 60, 2, 2, 10, 20, 0]),
+        Amounts([200, 30, 600, 10, 4, 60, 150, 0]),
+        Amounts([60, 12, 150, 4, 3, 30, 60, 0]),
+        Amounts([2, 0, 0, 0, 1, 4, 4, 0]),
         Amounts::NONE,
-        Amounts([1000, 100, 4000, 50, 20, 400, 900]),
+        Amounts([1000, 100, 4000, 50, 20, 400, 900, 0]),
         Amounts::MAX,
     ])
 }
@@ -32,8 +32,8 @@ pub fn first_amounts(bytes: &mut Bytes<'_>) -> Amounts {
     match bytes.one_in(8) {
         true => amounts(bytes),
         false => bytes.pick(&[
-            Amounts([201, 30, 600, 10, 4, 60, 150]),
-            Amounts([400, 40, 900, 20, 8, 120, 300]),
+            Amounts([201, 30, 600, 10, 4, 60, 150, 0]),
+            Amounts([400, 40, 900, 20, 8, 120, 300, 0]),
         ]),
     }
 }
@@ -49,6 +49,11 @@ fn slot(bytes: &mut Bytes<'_>) -> u32 {
 /// Pages that a pager supplies or takes back.
 fn supplied(bytes: &mut Bytes<'_>) -> u32 {
     bytes.pick(&[1, 1, 1, 2, 3, 16, 0, 17])
+}
+
+/// Pages of a large one, or of two.
+fn large(bytes: &mut Bytes<'_>) -> u32 {
+    bytes.pick(&[1024, 1024, 1024, 2048])
 }
 
 fn pages(bytes: &mut Bytes<'_>) -> u32 {
@@ -87,7 +92,12 @@ fn part(known: &Known, bytes: &mut Bytes<'_>) -> (usize, u32) {
         Some((start, count)) => {
             let page = bytes.below(count as usize);
             let left = count - page as u32;
-            let some = bytes.pick(&[left, 1, 1, 2, left / 2, 64]);
+            // Large pages are cut by nothing.
+            let (page, left) = match count % 1024 == 0 && bytes.one_in(2) {
+                true => (page & !1023, count - (page as u32 & !1023)),
+                false => (page, left),
+            };
+            let some = bytes.pick(&[left, 1, 1, 2, left / 2, 64, 1024]);
             (start + page * PAGE, if bytes.one_in(12) { some } else { some.clamp(1, left) })
         }
         None => (address(known, bytes), pages(bytes)),
@@ -117,9 +127,17 @@ impl World<'_> {
             8 => {
                 let amounts = match bytes.one_in(3) {
                     true => amounts(bytes),
-                    false => Amounts([bytes.below(9) as u32; 7]),
+                    false => {
+                        let amounts = Amounts([bytes.below(9) as u32; RESOURCES]);
+                        amounts.with(Resource::LargePages, bytes.below(2) as u32)
+                    }
                 };
                 Request::Give { amounts, back: bytes.one_in(2) }
+            }
+            9..=10 if bytes.one_in(2) => {
+                let options = memory | MemoryOptions::LARGE;
+                let pages = if bytes.one_in(8) { pages(bytes) } else { large(bytes) };
+                Request::CreateMemory { pages, options, slot: slot(bytes) }
             }
             9..=11 => {
                 Request::CreateMemory { pages: pages(bytes), options: memory, slot: slot(bytes) }
@@ -134,7 +152,8 @@ impl World<'_> {
             15..=18 => {
                 let address = if bytes.one_in(3) { address(known, bytes) } else { 0 };
                 let first = bytes.pick(&[0, 0, 0, 1, 4, u32::MAX]);
-                let (pages, rights) = (pages(bytes), rights(bytes));
+                let pages = if bytes.one_in(3) { large(bytes) } else { pages(bytes) };
+                let rights = rights(bytes);
                 match bytes.one_in(5) {
                     true => Request::MapPrivate { address, first, pages, rights },
                     false => Request::Map { address, first, pages, rights },

@@ -6,7 +6,7 @@
 //!         ──► a touch of a mapping                                         ├─► Objects, Vmm, model
 //!         ──► capabilities copied, passed on and deleted by their holders  │   kernel ──► checks
 //!         ──► a program made or ended, by another too; a piece reaped     │
-//!         ──► pages supplied and taken back                               │
+//!         ──► pages supplied and taken back; large pages                  │
 //!         ──► memory and slots taken by others ────────────────────────────┘
 //! ```
 //!
@@ -16,6 +16,7 @@
 //! holds. Every sequence of bytes is a history; what comes next is chosen in `steps.rs` and
 //! `decode.rs`, what must hold stands in `check.rs`.
 
+mod bulk;
 mod check;
 mod children;
 mod decode;
@@ -44,7 +45,11 @@ pub fn run(data: &[u8]) -> Tally {
     let mut bytes = Bytes::new(data);
     let ample = !bytes.one_in(3);
     let (machine, numbers) = match ample {
-        true => (machine::ample_32(), None),
+        true => {
+            let mut machine = machine::ample_32();
+            machine.config.ram.extend(machine::LARGE);
+            (machine, None)
+        }
         false => {
             let machine = machine::machine_32(&mut bytes);
             (machine, bytes.pick(&[None, Some(12), Some(20), Some(40)]))

@@ -5,12 +5,12 @@ use vmm::{
     Access, CPtr, Kernel, KernelError, PageFault, RegionOptions, Resolution, Rights as CapRights,
 };
 use vmm_service::objects::protocol::{
-    Answer, Kind, Message, PROGRAM_SLOT, Refusal, Request, answer_or_refusal,
+    Answer, Kind, Message, PROGRAM_SLOT, Refusal, Request, Resource, answer_or_refusal,
 };
 use vmm_service::objects::{Arrived, Event, Incoming, Outcome, Touched, Turnstile};
 
 use super::decode;
-use super::world::{Known, SLICE, SLOTS, World};
+use super::world::{Known, LARGE, SLICE, SLOTS, World};
 use crate::bytes::Bytes;
 use vmm_tests::support::PAGE;
 
@@ -24,7 +24,7 @@ impl World<'_> {
         // Those that another ended.
         let objects = &self.objects;
         self.programs.retain(|known| objects.program_in(known.id.space()).is_some());
-        let kind = bytes.below(31);
+        let kind = bytes.below(33);
         self.pass_time(bytes);
         self.failing = bytes.one_in(12);
         if self.failing {
@@ -37,6 +37,8 @@ impl World<'_> {
         }
         if self.programs.is_empty() || (kind == 0 && self.programs.len() < MAX_PROGRAMS) {
             let amounts = decode::first_amounts(bytes);
+            let large = if self.ample { bytes.below(LARGE as usize + 1) as u32 } else { 0 };
+            let amounts = amounts.with(Resource::LargePages, large);
             self.make(amounts);
         } else {
             let sender = bytes.below(self.programs.len());
@@ -53,6 +55,7 @@ impl World<'_> {
                 26..=27 => self.raise(&known, bytes),
                 28..=29 => self.page(&mut known, bytes),
                 30 => self.control(&known, bytes),
+                31..=32 => self.bulk(&mut known, bytes),
                 _ => self.squeeze_slots(bytes),
             };
             let learnt = self.learnt.take();
@@ -291,7 +294,11 @@ impl World<'_> {
                 if self.ample && !self.failing {
                     touched.expect("a touch inside a guarantee");
                 }
-                self.tally.touched += usize::from(touched == Ok(Touched::Done));
+                let done = touched == Ok(Touched::Done);
+                self.tally.touched += usize::from(done);
+                let page = self.host.vmm.mapping_at(space, address).ok().flatten();
+                let large = page.is_some_and(|page| page.size_bits > 12);
+                self.tally.large += usize::from(done && large);
                 self.note_copy(space, address, write && touched == Ok(Touched::Done));
                 self.tally.paged += usize::from(matches!(touched, Ok(Touched::Waits(_))));
             }

@@ -32,6 +32,8 @@ pub struct Tally {
     pub written: usize,
     /// Writes to pages of private mappings, which are copies from then on.
     pub copied: usize,
+    /// Large pages that were mapped by a touch.
+    pub large: usize,
     /// Pages that were supplied or taken back.
     pub supplied: usize,
     /// Kernel calls that failed by the input's choice.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vmm::{CPtr, CapPath, RegionId};
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Amounts, CONSOLE_SLOT, Kind, PROGRAM_SLOT, ProgramOptions, SPACE_SLOT,
+    ACCOUNT_SLOT, Amounts, CONSOLE_SLOT, Kind, PROGRAM_SLOT, ProgramOptions, Resource, SPACE_SLOT,
 };
 use vmm_service::objects::{Arrived, NewProgram, Objects, ProgramId};
 use vmm_tests::model::Cap;
@@ -15,12 +15,14 @@ use super::image;
 use super::tally::Tally;
 
 /// What all accounts together may use: on the ample machine there is as much.
-const ALL: Amounts = Amounts([1200, 120, 5000, 60, 24, 500, 1000]);
+const ALL: Amounts = Amounts([1200, 120, 5000, 60, 24, 500, 1000, 0]);
+/// Large pages that are set aside there.
+pub const LARGE: u32 = 2;
 /// A time slice, and the priority of all programs.
 pub const SLICE: u64 = 1000;
 pub const PRIORITY: u8 = 100;
 /// What the program has that sends nothing.
-const VICTIM: Amounts = Amounts([100, 10, 200, 8, 3, 20, 40]);
+const VICTIM: Amounts = Amounts([100, 10, 200, 8, 3, 20, 40, 0]);
 /// Slots that the senders use.
 pub const SLOTS: u32 = 32;
 /// What a program can be.
@@ -84,7 +86,8 @@ impl<'a> World<'a> {
         trace: bool,
     ) -> Option<World<'a>> {
         let endpoint = host.vmm.allocate(vmm::Blueprint::Endpoint).ok()?.slot();
-        let mut objects = Objects::new(&mut host.vmm, endpoint, ALL).ok()?;
+        let all = ALL.with(Resource::LargePages, if ample { LARGE } else { 0 });
+        let mut objects = Objects::new(&mut host.vmm, endpoint, all).ok()?;
         objects.set_slice(SLICE);
         let foreign = host.vmm.alloc_slots(1).ok()?;
         let victim = program(&mut host, &mut objects, VICTIM)?;

@@ -58,7 +58,10 @@ impl Run<'_> {
         };
         let range = first..first.saturating_add(pages * PAGE);
         let need = Need::pages(self.own_copies(id, first, pages));
-        let answer = self.call(need, expect, |vmm| vmm.write(id, address, &[value; 8]));
+        let answer = self.call(need, expect, |vmm| match value {
+            0 => vmm.zero(id, address, 8),
+            _ => vmm.write(id, address, &[value; 8]),
+        });
         match answer {
             Ok(()) => {
                 let word = u64::from_le_bytes([value; 8]);

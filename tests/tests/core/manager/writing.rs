@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Writing into the memory of any space, and who sees it.
 
-use vmm::{Error, Pages, RegionOptions, Rights, ShareOptions, TlsImage};
+use vmm::{Error, PageSize, Pages, Placement, RegionOptions, Rights, ShareOptions, TlsImage};
 use vmm_tests::support::{already_mapped, in_guard, not_mapped, outside_region};
 
 use super::{FREE, tagged};
@@ -13,6 +13,8 @@ on_each!(
     what_is_shared_shows_what_is_written_everywhere,
     just_the_bytes_given_are_written,
     what_cannot_be_written_is_refused_before_any_of_it_is,
+    what_is_zeroed_is_zero_and_nothing_else_changes,
+    a_large_page_of_the_managers_own_is_written_and_zeroed_in_part,
     pages_are_mapped_with_their_contents,
     contents_that_cannot_be_mapped_are_refused_and_nothing_is_mapped,
 );
@@ -135,6 +137,95 @@ fn what_cannot_be_written_is_refused_before_any_of_it_is(target: Target) {
     let outside = host.vmm.write(own, FREE + 2 * PAGE - 1, &[1, 1]).expect_err("it is too long");
     assert!(matches!(outside, Error::OutsideRegion { .. }), "{outside:?}");
     assert_eq!((host.read(own, FREE + PAGE), host.read(own, FREE + 3 * PAGE)), (2, 0));
+    host.check();
+}
+
+/// A288: in another space and in a store, over the ends of pages; of a clone, one side alone.
+fn what_is_zeroed_is_zero_and_nothing_else_changes(target: Target) {
+    for is_store in [false, true] {
+        let mut host = Fixture::small(target);
+        let space = match is_store {
+            true => host.vmm.create_store(),
+            false => host.vmm.create_space(),
+        };
+        let space = space.expect("memory");
+        host.spaces.push(space);
+        host.vmm.map(space, &RegionOptions::new(3).at(FREE)).expect("memory");
+        let mut all = vec![7; 3 * PAGE];
+        host.vmm.write(space, FREE, &all).expect("it is mapped");
+        for (at, bytes) in [(1, 1), (5, 3), (PAGE - 1, 2), (PAGE + 7, PAGE), (3 * PAGE - 1, 1)] {
+            host.vmm.zero(space, FREE + at, bytes).expect("it is mapped");
+            all[at..at + bytes].fill(0);
+            let mut found = vec![1; 3 * PAGE];
+            host.vmm.read(space, FREE, &mut found).expect("it is mapped");
+            assert!(found == all, "{bytes} bytes at {at}");
+        }
+        host.vmm.zero(space, 0, 0).expect("nothing is zeroed");
+        let beyond = host.vmm.zero(space, FREE + 3 * PAGE - 1, 2).expect_err("it is too long");
+        assert!(matches!(beyond, Error::OutsideRegion { .. }), "{beyond:?}");
+        let wraps = host.vmm.zero(space, usize::MAX, 2).expect_err("it is too long");
+        assert!(matches!(wraps, Error::OutsideRegion { .. }), "{wraps:?}");
+        host.check();
+    }
+    // The other side of a clone keeps what it had.
+    let mut host = Fixture::roomy(target);
+    let (own, other) = (host.own(), host.vmm.create_space().expect("memory"));
+    host.spaces.push(other);
+    let origin = tagged(&mut host, FREE, 2);
+    host.vmm.clone_region(origin, other, Placement::at(FREE)).expect("memory");
+    host.vmm.zero(own, FREE, 2 * PAGE).expect("memory");
+    assert_eq!((host.words(own, FREE)[0], host.words(other, FREE)[0]), (0, 1));
+    assert_eq!((host.words(own, FREE + PAGE)[0], host.words(other, FREE + PAGE)[0]), (0, 2));
+    host.check();
+}
+
+/// A288: without a kernel call; not in another space, nor what can be read alone, nor beyond it.
+fn a_large_page_of_the_managers_own_is_written_and_zeroed_in_part(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let geometry = *host.vmm.geometry();
+    let Some(bits) = geometry.larger_frame(geometry.page_bits) else { return };
+    let (own, other) = (host.own(), host.vmm.create_space().expect("memory"));
+    host.spaces.push(other);
+    let bytes = 1 << bits;
+    let options = RegionOptions::new(2 * bytes / PAGE).page_size(PageSize::Large { bits });
+    let start = host.vmm.map(own, &options).expect("memory").start().bits();
+    let vspace = host.vmm.vspace(own).expect("a space");
+    let see = |host: &Fixture<'_>, at: usize| {
+        let mut found = [1; 4];
+        host.kernel().read(vspace, at, &mut found).expect("it is mapped");
+        found
+    };
+    let calls = host.vmm.kernel_calls();
+    host.vmm.write(own, start + bytes - 4, &[5; 4]).expect("it can be written");
+    host.vmm.write(own, start + bytes, &[6; 4]).expect("it can be written");
+    host.vmm.write(own, start + 3 * PAGE - 2, &[7; 4]).expect("it can be written");
+    host.vmm.zero(own, start + bytes - 3, 2).expect("it can be written");
+    host.vmm.zero(own, start + 3 * PAGE, bytes / 2).expect("it can be written");
+    assert_eq!(host.vmm.kernel_calls().since(&calls).total(), 0);
+    assert_eq!(see(&host, start + bytes - 4), [5, 0, 0, 5]);
+    assert_eq!(see(&host, start + bytes), [6; 4]);
+    assert_eq!(see(&host, start + 3 * PAGE - 2), [7, 7, 0, 0]);
+    let pages = Pages::at(start).count(bytes / PAGE);
+    let aligned = ShareOptions::new().aligned(bits);
+    let shared = host.vmm.share(own, pages, other, &aligned).expect("memory");
+    let theirs = shared.start().bits();
+    let refused = [
+        // Over the line between two of them.
+        (own, start + bytes - 1),
+        (other, theirs),
+    ];
+    for (space, at) in refused {
+        for zero in [false, true] {
+            let done = match zero {
+                true => host.vmm.zero(space, at, 2),
+                false => host.vmm.write(space, at, &[9; 2]),
+            };
+            assert!(matches!(done, Err(Error::LargePage { .. })), "{done:?}");
+        }
+    }
+    host.vmm.protect(own, pages, Rights::READ).expect("it is mapped");
+    let done = host.vmm.zero(own, start, 2);
+    assert!(matches!(done, Err(Error::LargePage { .. })), "{done:?}");
     host.check();
 }
 

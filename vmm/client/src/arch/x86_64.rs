@@ -3,6 +3,9 @@
 
 use crate::objects::{Registers, REGISTERS};
 
+/// Bytes of a large page.
+pub const LARGE_PAGE_BYTES: usize = 2 << 20;
+
 /// How many words of a message they are.
 const USED: usize = 18;
 

@@ -17,7 +17,8 @@ pub struct Mapping {
 }
 
 impl Space {
-    /// Maps all of a memory object anywhere: pages appear when they are touched.
+    /// Maps all of a memory object anywhere: pages appear when they are touched. Memory of large
+    /// pages is mapped where it is aligned to those.
     ///
     /// # Errors
     /// [`super::Error::Refused`].
@@ -26,10 +27,11 @@ impl Space {
         self.map_part(memory, (0, pages), (0, rights), payer)
     }
 
-    /// Maps pages of a memory object, from `first` on, at an address, or anywhere for 0.
+    /// Maps pages of a memory object, from `first` on, at an address, or anywhere for 0. Of memory
+    /// of large pages, `first` and `pages` are multiples of one, and so is the address.
     ///
     /// # Errors
-    /// [`super::Error::Refused`].
+    /// [`super::Error::Refused`]: with `BadLength` or `BadAddress` for a part of a large page.
     pub fn map_part(
         &self,
         memory: &Memory,

@@ -160,6 +160,11 @@ bitflags! {
         const WRITE_THROUGH = 16;
         /// How pages at a physical address are cached: one of these, or as other memory.
         const CACHED = 28;
+        /// It is of large pages, of those that the service has reserved: each is one piece of
+        /// physical memory, and is mapped by one entry. Its length is a multiple of a large page
+        /// (on IA32 1024 pages, on x86_64 512), and so is what is mapped of it, and where. See
+        /// [`Resource::LargePages`].
+        const LARGE = 32;
     }
 
     /// What an account is to be.
@@ -380,7 +385,7 @@ impl Rights {
 }
 
 /// How many kinds of resources there are.
-pub const RESOURCES: usize = 7;
+pub const RESOURCES: usize = 8;
 
 /// What accounts have amounts of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -400,6 +405,9 @@ pub enum Resource {
     Badges = 6,
     /// Records of the service's: one for each object, capability and mapping.
     Nodes = 7,
+    /// Large pages, for memory objects with [`MemoryOptions::LARGE`]: of 4 MiB on IA32, of 2 MiB on
+    /// x86_64. They are set aside when the service starts, and are none of [`Resource::Pages`].
+    LargePages = 8,
 }
 
 impl Resource {
@@ -412,6 +420,7 @@ impl Resource {
         Resource::Spaces,
         Resource::Badges,
         Resource::Nodes,
+        Resource::LargePages,
     ];
 }
 

@@ -24,7 +24,7 @@ use crate::types::malformed::Malformed;
 use crate::types::text::{Line, Name};
 
 /// The version of the layout of messages.
-pub const VERSION: u32 = 11;
+pub const VERSION: u32 = 12;
 /// The most capabilities of a message: as many as the kernel transfers.
 pub const MAX_CAPABILITIES: usize = 3;
 
@@ -111,6 +111,14 @@ messages! {
 
         /// Memory, zero, whose pages are there when they are touched. The account pays for all of
         /// them from now on.
+        ///
+        /// With [`MemoryOptions::LARGE`] it pays for large pages ([`Resource::LargePages`]) and for
+        /// no others, and those are reserved: none of its touches finds that there is none.
+        /// [`Refusal::BadLength`] where `pages` are no multiple of a large page. It is mapped,
+        /// protected, moved and unmapped in whole large pages: [`Refusal::BadAddress`] and
+        /// [`Refusal::BadLength`] for others. Its bytes are read and written and its pages located
+        /// as those of other memory. It is not resized, cloned, loaded from, nor supplied from or
+        /// taken back into: [`Refusal::Large`].
         0x020 CreateMemory {
             /// Its pages.
             pages: u32,
@@ -738,7 +746,9 @@ messages! {
             /// The first resource that is short.
             resource: Resource,
         }
-        /// No memory object and no mapping has that many pages, or none at all.
+        /// No memory object and no mapping has that many pages, or none at all; or those of one
+        /// with [`MemoryOptions::LARGE`] are, or begin with a page that is, no multiple of a large
+        /// page.
         0x20d BadLength {
             /// The pages.
             pages: u32,
@@ -763,7 +773,8 @@ messages! {
             /// The address.
             address: usize,
         }
-        /// The address cannot be used: it is not aligned, or not of user space.
+        /// The address cannot be used: it is not aligned (to a large page, where memory of those
+        /// is mapped), or not of user space.
         0x212 BadAddress {
             /// The address.
             address: usize,
@@ -847,6 +858,12 @@ messages! {
         }
         /// The physical address of a page of the memory object was told: its pages stay.
         0x22a Pinned {
+            /// The place of the capability to it.
+            place: u32,
+        }
+        /// The memory object is of large pages, which are not given, copied or cut: the request is
+        /// for other memory.
+        0x22b Large {
             /// The place of the capability to it.
             place: u32,
         }

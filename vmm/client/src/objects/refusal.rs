@@ -75,6 +75,9 @@ impl fmt::Display for Refusal {
             Refusal::Pinned { place } => {
                 write!(f, "a physical address in the memory of capability {place} was told")
             }
+            Refusal::Large { place } => {
+                write!(f, "the memory of capability {place} is of large pages, which are not cut")
+            }
             Refusal::Bound {} => f.write_str("a notification is bound to the thread already"),
             Refusal::NotBound {} => f.write_str("no notification was bound to the thread"),
             Refusal::OutOfMemory {} => f.write_str("the service is out of memory"),

@@ -28,10 +28,21 @@ pub(crate) fn page_rights(rights: Rights) -> PageRights {
     }
 }
 
+/// Logarithm of the bytes of a large page; where a machine has none, of one of the smallest.
+pub(crate) fn large_bits(geometry: &Geometry) -> u8 {
+    geometry.larger_frame(geometry.page_bits).unwrap_or(geometry.page_bits)
+}
+
 /// The most page tables that so many pages need, wherever they lie.
 pub(crate) fn tables(geometry: &Geometry, pages: u32) -> u32 {
+    tables_above(geometry, pages, geometry.page_bits)
+}
+
+/// The same of pages that are mapped as such of 2^`bits` bytes: each of those takes an entry of a
+/// table that covers more.
+pub(crate) fn tables_above(geometry: &Geometry, pages: u32, bits: u8) -> u32 {
     let Some(behind) = (pages as usize).checked_sub(1) else { return 0 };
-    let below_root = geometry.levels.iter().skip(1);
+    let below_root = geometry.levels.iter().skip(1).filter(|level| level.span_bits() > bits);
     let each = below_root.map(|level| {
         let covered = u32::from(level.span_bits() - geometry.page_bits);
         // The first page may be the last that a table has room for.

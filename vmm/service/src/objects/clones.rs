@@ -17,6 +17,7 @@ use vmm_client::objects::{Answer, Kind, Refusal, MAX_PAGES, PAGE_BYTES};
 
 use super::answers::{narrow, refuse, refuse_slot, Answered, Refused};
 use super::capabilities::{slot_path, Place};
+use super::large::refuse_large;
 use super::memory::{check_unlocated, cost, in_store};
 use super::service::{clearing, Objects};
 use super::state::counts::{add, sub};
@@ -32,6 +33,7 @@ impl<'p> Objects<'p> {
         memory: &'p Object<'p>,
     ) -> Answered {
         let Place { program, payer, slot } = place;
+        refuse_large(memory, 0)?;
         check_unlocated(memory, 0)?;
         // Their pages would have to be under copy-on-write wherever they are mapped.
         if memory.mappings.get() != 0 {

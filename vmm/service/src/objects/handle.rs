@@ -253,7 +253,8 @@ impl<'p> Objects<'p> {
                 let (space, (through, _), payer) =
                     (given.object(0)?, given.at(1)?, given.object(2)?);
                 let ceiling = Rights::READ_WRITE;
-                let wanted = Wanted { address, first, pages, rights, ceiling, private };
+                let page_bits = 0;
+                let wanted = Wanted { address, first, pages, rights, ceiling, private, page_bits };
                 self.map(vmm, (space, through), payer, wanted)
             }
             Request::Populate { address, pages } => {
@@ -372,7 +373,7 @@ impl<'p> Objects<'p> {
         let (committed, mappings) = (object.committed.get(), object.mappings.get());
         Ok(match object.what.get() {
             What::Account(account) => accounts::info(account, rights),
-            What::Memory { pages, options, .. } => {
+            What::Memory { pages, options, .. } | What::Large { pages, options } => {
                 Answer::Memory { rights, options, pages, committed, mappings }
             }
             What::Physical { pages, options, .. } => {

@@ -45,6 +45,7 @@ struct File<'p> {
 impl<'p> File<'p> {
     fn new(through: &'p Capability<'p>, memory: &'p Object<'p>) -> Result<File<'p>, Refused> {
         match memory.what.get() {
+            What::Large { .. } => Err(Refusal::Large { place: 1 }),
             What::Memory { .. } if memory.paged.get().is_some() => Err(Refusal::Paged { place: 1 }),
             What::Memory { region, pages, .. } => Ok(File { through, memory, region, pages }),
             _ => Err(Refusal::BadImage { what: ImageFault::Unsupported, at: 0 }),
@@ -174,8 +175,8 @@ impl<'p> Objects<'p> {
             let pages = narrow(run.pages(PAGE_BYTES));
             // The program can never write to the file, whatever its maker may.
             let (rights, ceiling) = (Rights::READ, Rights::READ);
-            let private = false;
-            let wanted = Wanted { address: run.start, first, pages, rights, ceiling, private };
+            let (private, page_bits, address) = (false, 0, run.start);
+            let wanted = Wanted { address, first, pages, rights, ceiling, private, page_bits };
             let payer = space.payer.get().ok_or(Refusal::Internal {})?;
             self.map(vmm, (space, file.through), payer, wanted)?;
             return Ok(());

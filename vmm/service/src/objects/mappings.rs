@@ -6,7 +6,10 @@ use vmm::{
 };
 use vmm_client::objects::{Amounts, Answer, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES};
 
-use super::answers::{narrow, page_rights, refuse, short, tables, Answered, Refused, NODE};
+use super::answers::{
+    large_bits, narrow, page_rights, refuse, short, tables_above, Answered, Refused, NODE,
+};
+use super::large::{most, unit};
 use super::service::{clearing, Objects};
 use super::state::capability::Capability;
 use super::state::charge::{charge, refund};
@@ -26,6 +29,16 @@ pub(super) struct Wanted {
     pub ceiling: Rights,
     /// Whether a page that is written is a copy of the mapping's own from then on.
     pub private: bool,
+    /// Logarithm of the bytes of its pages: what is mapped anew has those of its memory object.
+    pub page_bits: u8,
+}
+
+/// Logarithm of the bytes of a memory object's pages.
+pub(super) fn page_bits<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, of: &Object<'p>) -> u8 {
+    match of.is_large() {
+        true => large_bits(vmm.geometry()),
+        false => vmm.geometry().page_bits,
+    }
 }
 
 /// What a mapping costs: a slot for each page that can be there, and tables for all of them. A
@@ -37,7 +50,8 @@ pub(super) fn cost<'p, K: Kernel + Memory<'p>>(
 ) -> Amounts {
     let copies = if private { pages } else { 0 };
     let there = memory.paged.get().map_or(pages, |paged| paged.most.min(pages));
-    let tables = tables(vmm.geometry(), pages);
+    let there = there / unit(vmm, memory);
+    let tables = tables_above(vmm.geometry(), pages, page_bits(vmm, memory));
     let own = NODE.with(Resource::Pages, copies);
     own.with(Resource::Slots, there).with(Resource::Tables, tables)
 }
@@ -55,10 +69,12 @@ impl<'p> Objects<'p> {
         let memory = through.object.get().ok_or(Refusal::Internal {})?;
         let allowed = if wanted.private { Rights::READ_WRITE } else { through.rights.get() };
         let ceiling = wanted.ceiling & allowed & area_ceiling(space);
-        let wanted = Wanted { ceiling, ..wanted };
+        let wanted = Wanted { ceiling, page_bits: page_bits(vmm, memory), ..wanted };
         check_rights(wanted.rights, ceiling)?;
         let pages = match memory.what.get() {
-            What::Memory { pages, .. } | What::Physical { pages, .. } => pages,
+            What::Memory { pages, .. }
+            | What::Physical { pages, .. }
+            | What::Large { pages, .. } => pages,
             _ => return Err(Refusal::Internal {}),
         };
         if wanted.pages == 0 {
@@ -70,6 +86,11 @@ impl<'p> Objects<'p> {
         }
         if wanted.private && memory.paged.get().is_none() {
             return Err(Refusal::Paged { place: 1 });
+        }
+        let unit = unit(vmm, memory);
+        if let Some(cut) = [wanted.first, wanted.pages].into_iter().find(|pages| pages % unit != 0)
+        {
+            return Err(Refusal::BadLength { pages: cut });
         }
         let token = self.tables.next_token().ok_or(Refusal::OutOfMemory {})?;
         let cost = cost(vmm, (memory, wanted.private), wanted.pages);
@@ -140,7 +161,8 @@ impl<'p> Objects<'p> {
         (address, pages): (usize, u32),
     ) -> Answered {
         let (mapping, page) = self.part_at(vmm, space, (address, pages))?;
-        let pages = pages.min(mapping.pages.get() - page).min(MAX_PAGES);
+        let memory = mapping.memory.get().ok_or(Refusal::Internal {})?;
+        let pages = pages.min(mapping.pages.get() - page).min(most(vmm, memory));
         if mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some()) {
             return self.populate_paged(vmm, mapping, (page, pages));
         }
@@ -211,6 +233,9 @@ impl<'p> Objects<'p> {
     ) -> vmm::Result {
         let parts = mapping.memory.get().zip(mapping.region.get());
         let Some((memory, into)) = parts else { return Ok(()) };
+        if memory.is_large() {
+            return self.bring_large(vmm, mapping, (page, pages));
+        }
         let What::Memory { region, .. } = memory.what.get() else { return Ok(()) };
         let first = mapping.first.get() + page;
         self.commit(vmm, memory, (first, pages))?;
@@ -251,6 +276,21 @@ impl<'p> Objects<'p> {
         }
     }
 
+    /// Unmaps as many of a mapping's pages as one request does; returns whether none is mapped any
+    /// more.
+    pub(super) fn unmap_some<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        mapping: &Mapping<'p>,
+        (space, all): (SpaceId, Pages),
+    ) -> vmm::Result<bool> {
+        let memory = mapping.memory.get();
+        let (most, unit) = memory.map_or((MAX_PAGES, 1), |of| (most(vmm, of), unit(vmm, of)));
+        let done = narrow(vmm.decommit_some(space, all, most as usize)?);
+        self.given_back = self.given_back.saturating_add(done / unit);
+        Ok(done < most)
+    }
+
     /// Unmaps some pages of a mapping; returns whether it is gone.
     pub(super) fn unmap_step<K: Kernel + Memory<'p>>(
         &mut self,
@@ -259,11 +299,8 @@ impl<'p> Objects<'p> {
     ) -> vmm::Result<bool> {
         if let Some(region) = mapping.region.get() {
             let (start, pages) = (mapping.start.get(), mapping.pages.get() as usize);
-            let most = MAX_PAGES as usize;
             let all = Pages::at(start).count(pages);
-            let done = vmm.decommit_some(region.space(), all, most)?;
-            self.given_back = self.given_back.saturating_add(narrow(done));
-            if done >= most {
+            if !self.unmap_some(vmm, mapping, (region.space(), all))? {
                 return Ok(false);
             }
             vmm.release(region)?;
@@ -322,6 +359,7 @@ fn cache_policy(options: MemoryOptions) -> CachePolicy {
 fn options(inside: Option<RegionId>, wanted: Wanted) -> RegionOptions {
     let (rights, ceiling) = (page_rights(wanted.rights), page_rights(wanted.ceiling));
     let options = RegionOptions::new(wanted.pages as usize).rights(rights).ceiling(ceiling);
+    let options = options.aligned(wanted.page_bits);
     let options = inside.map_or(options, |reservation| options.inside(reservation));
     match wanted.address {
         0 => options,

@@ -9,6 +9,7 @@ use vmm_client::objects::{
 
 use super::answers::{narrow, page_rights, refuse, tables, Answered, Refused, NODE};
 use super::capabilities::Place;
+use super::large::unit;
 use super::service::{clearing, Objects};
 use super::state::account::Account;
 use super::state::counts::add;
@@ -37,6 +38,9 @@ impl<'p> Objects<'p> {
         pages: u32,
         options: MemoryOptions,
     ) -> Result<&'p Object<'p>, Refused> {
+        if options.contains(MemoryOptions::LARGE) {
+            return self.create_large(vmm, place, pages, options);
+        }
         if !MemoryOptions::WRITABLE.contains(options) {
             return Err(Refusal::Malformed { what: Malformed::Bits });
         }
@@ -90,6 +94,11 @@ impl<'p> Objects<'p> {
         memory: &'p Object<'p>,
         (first, pages): (u32, u32),
     ) -> vmm::Result {
+        if memory.is_large() {
+            let unit = unit(vmm, memory);
+            let mut numbers = first / unit..(first + pages).div_ceil(unit);
+            return numbers.try_for_each(|nth| self.commit_large(vmm, memory, nth).map(|_| ()));
+        }
         let What::Memory { region, .. } = memory.what.get() else { return Ok(()) };
         let (space, bits) = (region.space(), vmm.geometry().page_bits);
         let at = |page: u32| region.start().bits() + ((page as usize) << bits);
@@ -117,12 +126,20 @@ impl<'p> Objects<'p> {
         page: u32,
     ) -> Answered {
         // Paged memory and such at a physical address have no capability with the right for this.
-        let What::Memory { region, pages, .. } = memory.what.get() else {
+        let (What::Memory { pages, .. } | What::Large { pages, .. }) = memory.what.get() else {
             return Err(Refusal::Internal {});
         };
         if page >= pages {
             return Err(Refusal::BeyondEnd { pages });
         }
+        let What::Memory { region, .. } = memory.what.get() else {
+            let (own, unit) = (vmm.own_space(), unit(vmm, memory));
+            let large = self.commit_large(vmm, memory, page / unit).map_err(refuse)?;
+            let within = ((page % unit) as usize) << vmm.geometry().page_bits;
+            let address = vmm.physical_address(own, large.address() + within).map_err(refuse)?;
+            memory.located.set(true);
+            return Ok(Answer::Located { address });
+        };
         let at = region.start().bits() + ((page as usize) << vmm.geometry().page_bits);
         let address = clearing(vmm, |vmm| {
             self.commit(vmm, memory, (page, 1))?;
@@ -141,6 +158,9 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         memory: &'p Object<'p>,
     ) -> vmm::Result<bool> {
+        if memory.is_large() {
+            return self.empty_large_step(vmm, memory);
+        }
         let What::Memory { region, pages, .. } = memory.what.get() else {
             memory.what.set(What::Nothing);
             return Ok(true);

@@ -16,7 +16,9 @@
 //! | `types` | what a server and the service tell each other |
 //! | `state` | records of objects, capabilities, mappings, programs, and the amounts of accounts |
 //! | `answers` | the protocol's words for the manager's; what things cost |
+//! | `reserved` | large pages that are set aside; what is promised, cleared |
 //! | `service` | [`Objects`] itself: its parts, its look-ups, the check of its records |
+//! | `large` | memory objects of large pages |
 //! | `memory` | memory objects: made, their pages there and gone |
 //! | `clones` | memory objects cloned, in pieces |
 //! | `pieces` | bytes of memory objects read and written |
@@ -69,6 +71,7 @@ mod first_thread;
 mod handle;
 mod held;
 mod kernel_objects;
+mod large;
 mod loading;
 mod mappings;
 mod memory;
@@ -80,6 +83,7 @@ mod pieces;
 mod private;
 mod programs;
 mod reservations;
+mod reserved;
 mod resize;
 mod revoke;
 #[cfg(feature = "sel4")]

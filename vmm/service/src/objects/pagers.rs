@@ -451,7 +451,8 @@ impl<'p> Objects<'p> {
 /// Whether pages are such that one request takes, and all in a memory object.
 fn check(memory: &Object<'_>, Range { first, pages }: Range) -> Result<(), Refused> {
     let What::Memory { pages: all, .. } = memory.what.get() else {
-        return Err(Refusal::Internal {});
+        // Paged memory it is not: it is what that is to be supplied from, or taken back into.
+        return Err(Refusal::Large { place: 1 });
     };
     if pages == 0 || pages > MAX_SUPPLY {
         return Err(Refusal::BadLength { pages });

@@ -14,7 +14,8 @@ use vmm::{Kernel, Memory, Pages, Vmm};
 use vmm_client::objects::{Amounts, Answer, Refusal, Rights, MAX_PAGES};
 
 use super::answers::{narrow, page_rights, refuse, short, Answered, Refused};
-use super::mappings::{area, area_ceiling, check_rights, cost, reserve, Wanted};
+use super::large::{check_whole, most, unit};
+use super::mappings::{area, area_ceiling, check_rights, cost, page_bits, reserve, Wanted};
 use super::service::Objects;
 use super::state::charge::{charge, refund};
 use super::state::mapping::Mapping;
@@ -192,7 +193,8 @@ impl<'p> Objects<'p> {
         let parts = mapping.region.get().zip(mapping.memory.get());
         let (region, memory) = parts.ok_or(Refusal::Internal {})?;
         check_rights(rights, ceiling(vmm, region)?)?;
-        let pages = pages.min(mapping.pages.get() - page).min(MAX_PAGES);
+        check_whole(vmm, memory, (address, page), pages)?;
+        let pages = pages.min(mapping.pages.get() - page).min(most(vmm, memory));
         let before = mapping.rights.get();
         if before == rights {
             return Ok(Answer::Pages { pages });
@@ -228,6 +230,8 @@ impl<'p> Objects<'p> {
             return Err(Refusal::BadLength { pages });
         }
         let (mapping, page) = self.part_at(vmm, space, (address, pages))?;
+        let memory = mapping.memory.get().ok_or(Refusal::Internal {})?;
+        check_whole(vmm, memory, (address, page), pages)?;
         let pages = pages.min(mapping.pages.get() - page);
         let part = self.cut_out(vmm, mapping, (page, pages))?;
         match self.unmap_step(vmm, part.mapping) {
@@ -260,6 +264,7 @@ impl<'p> Objects<'p> {
         }
         let ceiling = ceiling(vmm, old)? & area_ceiling(space);
         check_rights(rights, ceiling)?;
+        check_whole(vmm, memory, (address, page), pages)?;
         if let What::Physical { .. } = memory.what.get() {
             return Err(Refusal::InUse { times: memory.mappings.get() });
         }
@@ -269,7 +274,8 @@ impl<'p> Objects<'p> {
         }
         let part = self.cut_out(vmm, mapping, (page, pages))?;
         let first = part.mapping.first.get();
-        let wanted = Wanted { address: to, first, pages, rights, ceiling, private };
+        let page_bits = page_bits(vmm, memory);
+        let wanted = Wanted { address: to, first, pages, rights, ceiling, private, page_bits };
         let moved = match private {
             true => self.move_private(vmm, (space, part.mapping), wanted),
             false => self.move_step(vmm, (space, part.mapping), memory, wanted),
@@ -293,9 +299,7 @@ impl<'p> Objects<'p> {
         // What is there now is refused before anything is done.
         let new = reserve(vmm, area(space)?, token, wanted)?;
         let all = Pages::at(part.start.get()).count(wanted.pages as usize);
-        let most = MAX_PAGES as usize;
-        let gone = vmm.decommit_some(old.space(), all, most).and_then(|done| {
-            let all = done < most;
+        let gone = self.unmap_some(vmm, part, (old.space(), all)).and_then(|all| {
             if all {
                 vmm.release(old)?;
             }
@@ -354,20 +358,22 @@ pub(super) fn set_rights<'p, K: Kernel + Memory<'p>>(
     part: &Mapping<'p>,
     rights: Rights,
 ) -> vmm::Result {
-    let Some(region) = part.region.get() else { return Ok(()) };
+    let parts = part.region.get().zip(part.memory.get());
+    let Some((region, memory)) = parts else { return Ok(()) };
+    let unit = unit(vmm, memory);
     let (space, bits) = (region.space(), vmm.geometry().page_bits);
     let at = |page: u32| part.start.get() + ((page as usize) << bits);
     let (mut page, end) = (0, part.pages.get());
     while page < end {
         let begin = page;
         while page < end && vmm.mapping_at(space, at(page))?.is_some() {
-            page += 1;
+            page += unit;
         }
         if page > begin {
             let there = Pages::at(at(begin)).count((page - begin) as usize);
             vmm.protect(space, there, page_rights(rights))?;
         } else {
-            page += 1;
+            page += unit;
         }
     }
     Ok(())

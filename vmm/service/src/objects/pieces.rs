@@ -2,7 +2,7 @@
 //! Bytes of memory objects, read and written by request: in the store, whether they are mapped or
 //! not.
 
-use vmm::{Kernel, Memory, Vmm};
+use vmm::{Kernel, Memory, SpaceId, Vmm};
 use vmm_client::objects::{Answer, Piece, Refusal, PIECE_BYTES};
 
 use super::answers::{narrow, refuse, Answered, Refused};
@@ -11,9 +11,6 @@ use super::state::object::{Object, What};
 
 /// Bytes of one page.
 struct Place {
-    /// The space, and the address in it.
-    space: vmm::SpaceId,
-    address: usize,
     /// The page's number.
     page: u32,
     bytes: usize,
@@ -31,8 +28,10 @@ impl<'p> Objects<'p> {
         let mut read = [0; PIECE_BYTES];
         let read = &mut read[..place.bytes];
         // What was never touched has no page yet, and gets none by being read.
-        if vmm.mapping_at(place.space, place.address).map_err(refuse)?.is_some() {
-            vmm.read(place.space, place.address, read).map_err(refuse)?;
+        if let Some((space, address)) = self.stored_at(vmm, memory, offset) {
+            if vmm.mapping_at(space, address).map_err(refuse)?.is_some() {
+                vmm.read(space, address, read).map_err(refuse)?;
+            }
         }
         Ok(Answer::Piece { piece: Piece::of(read) })
     }
@@ -46,16 +45,32 @@ impl<'p> Objects<'p> {
     ) -> Answered {
         let place = place(vmm, memory, offset, piece.bytes().len())?;
         let bytes = &piece.bytes()[..place.bytes];
-        clearing(vmm, |vmm| {
+        let written = clearing(vmm, |vmm| {
             self.commit(vmm, memory, (place.page, 1))?;
-            vmm.write(place.space, place.address, bytes)
-        })
-        .map_err(refuse)?;
+            // It is there now.
+            let stored = self.stored_at(vmm, memory, offset);
+            stored.map_or(Ok(()), |(space, address)| vmm.write(space, address, bytes))
+        });
+        written.map_err(refuse)?;
         Ok(Answer::Bytes { bytes: narrow(place.bytes) })
+    }
+
+    /// The space and the address at which the service has a byte of a memory object; `None` for one
+    /// of a large page that is not there yet.
+    fn stored_at<K: Kernel + Memory<'p>>(
+        &self,
+        vmm: &Vmm<'p, K>,
+        memory: &Object<'p>,
+        offset: usize,
+    ) -> Option<(SpaceId, usize)> {
+        match memory.what.get() {
+            What::Memory { region, .. } => Some((region.space(), region.start().bits() + offset)),
+            _ => Some((vmm.own_space(), self.large_byte(vmm, memory, offset)?)),
+        }
     }
 }
 
-/// Where the first bytes of those asked for are stored: as many as a piece has, of one page.
+/// Which of the bytes asked for are done: as many as a piece has, of one page.
 fn place<'p, K: Kernel + Memory<'p>>(
     vmm: &Vmm<'p, K>,
     memory: &Object<'p>,
@@ -63,7 +78,7 @@ fn place<'p, K: Kernel + Memory<'p>>(
     bytes: usize,
 ) -> Result<Place, Refused> {
     // Memory at a physical address has no capability with the right for this.
-    let What::Memory { region, pages, .. } = memory.what.get() else {
+    let (What::Memory { pages, .. } | What::Large { pages, .. }) = memory.what.get() else {
         return Err(Refusal::Internal {});
     };
     if bytes == 0 {
@@ -75,10 +90,5 @@ fn place<'p, K: Kernel + Memory<'p>>(
         return Err(Refusal::BeyondEnd { pages });
     }
     let left = page_bytes - (offset & (page_bytes - 1));
-    Ok(Place {
-        space: region.space(),
-        address: region.start().bits() + offset,
-        page: narrow(offset >> bits),
-        bytes: bytes.min(left).min(PIECE_BYTES),
-    })
+    Ok(Place { page: narrow(offset >> bits), bytes: bytes.min(left).min(PIECE_BYTES) })
 }

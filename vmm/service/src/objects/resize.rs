@@ -12,6 +12,7 @@ use vmm::{Kernel, Memory, Pages, Placement, RegionId, RegionOptions, SpaceId, Vm
 use vmm_client::objects::{Answer, MemoryOptions, Refusal, MAX_PAGES};
 
 use super::answers::{narrow, refuse, short, Answered, Refused};
+use super::large::refuse_large;
 use super::memory::{check_unlocated, cost, stored};
 use super::service::Objects;
 use super::state::charge::{charge, refund};
@@ -26,6 +27,7 @@ impl<'p> Objects<'p> {
         (memory, payer): (&'p Object<'p>, &'p Object<'p>),
         new: u32,
     ) -> Answered {
+        refuse_large(memory, 0)?;
         let What::Memory { region, pages, options } = memory.what.get() else {
             return Err(Refusal::Internal {});
         };

@@ -108,7 +108,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server without programs at this endpoint, whose accounts together may use `amounts`.
+    /// A server without programs at this endpoint, whose accounts together may use `amounts`. Large
+    /// pages of these are set aside now, until [`Server::close`]: see [`Objects::new`].
     ///
     /// # Errors
     /// Those of [`Objects::new`].

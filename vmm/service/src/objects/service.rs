@@ -4,11 +4,14 @@
 use core::cell::Cell;
 
 use intrusive_collections::RBTree;
-use vmm::{AllocatorError, CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
-use vmm_client::objects::{Amounts, Kind, Rights};
+use vmm::{CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
+use vmm_client::objects::{Amounts, Kind, Resource, Rights};
 
-use super::answers::{page_rights, refuse, Refused};
+use super::answers::{large_bits, page_rights, refuse, Refused};
+pub(super) use super::reserved::clearing;
+use super::reserved::{release_large, reserve_large};
 use super::state::account::Account;
+use super::state::large::LargePages;
 use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
 use super::state::program::{ByObject, BySpace, Emptied, Program};
@@ -31,6 +34,8 @@ pub(super) const MAX_BADGE: u32 = OBJECT_BADGE as u32 - 1 - OWN_BADGES;
 pub struct Objects<'p> {
     pub(super) endpoint: CPtr,
     pub(super) tables: Tables<'p>,
+    /// The large pages that were reserved.
+    pub(super) large: LargePages<'p>,
     /// A space in which nothing is: who is to be suspended has it.
     pub(super) empty: SpaceId,
     /// The account of all there is.
@@ -106,11 +111,14 @@ pub struct Objects<'p> {
 
 impl<'p> Objects<'p> {
     /// A service whose messages and faults come to `endpoint`, and all whose accounts together may
-    /// use `amounts`: those are guarantees, so there is to be as much.
+    /// use `amounts`: those are guarantees, so there is to be as much. Of large pages
+    /// ([`Resource::LargePages`]) there is: they are set aside now, cleared, and nobody else gets
+    /// their memory. So that it can be had in such pieces, this is to come before what takes much
+    /// memory. No other amount takes anything.
     ///
     /// # Errors
     /// Those of [`Vmm::map`] and [`Vmm::create_space`]: it takes five pages for its own
-    /// book-keeping, for good, and a space.
+    /// book-keeping, for good, and one for each 46 large pages (73 on IA32); and a space.
     pub fn new<K: Kernel + Memory<'p>>(
         vmm: &mut Vmm<'p, K>,
         endpoint: CPtr,
@@ -120,7 +128,14 @@ impl<'p> Objects<'p> {
         let mut free_programs = Pool::new(|node: &Program<'p>| &node.next_free);
         let mut free_threads = Pool::new(|node: &Thread<'p>| &node.next_free);
         refill(vmm, &mut tables, (&mut free_programs, &mut free_threads))?;
-        let empty = clearing(vmm, Vmm::create_space)?;
+        let mut large = reserve_large(vmm, amounts.of(Resource::LargePages))?;
+        let empty = match clearing(vmm, Vmm::create_space) {
+            Ok(empty) => empty,
+            Err(error) => {
+                release_large(vmm, &mut large)?;
+                return Err(error);
+            }
+        };
         let root = tables.insert_object(Kind::Account, None, Amounts::NONE);
         // The pool was just filled.
         let root = root.ok_or(vmm::Error::OutOfBadges)?;
@@ -132,6 +147,7 @@ impl<'p> Objects<'p> {
         Ok(Objects {
             endpoint,
             tables,
+            large,
             empty,
             root,
             console,
@@ -174,11 +190,13 @@ impl<'p> Objects<'p> {
         })
     }
 
-    /// Ends the service, of which no program is left, nor anything to reap.
+    /// Ends the service, of which no program is left, nor anything to reap: large pages are memory
+    /// as any other again.
     ///
     /// # Errors
-    /// Those of [`Vmm::destroy_space`].
-    pub fn close<K: Kernel + Memory<'p>>(self, vmm: &mut Vmm<'p, K>) -> vmm::Result {
+    /// Those of [`Vmm::release`] and [`Vmm::destroy_space`].
+    pub fn close<K: Kernel + Memory<'p>>(mut self, vmm: &mut Vmm<'p, K>) -> vmm::Result {
+        release_large(vmm, &mut self.large)?;
         vmm.destroy_space(self.empty)
     }
 
@@ -297,6 +315,7 @@ impl<'p> Objects<'p> {
         self.validate_time()?;
         self.validate_emptied()?;
         self.validate_paged(vmm)?;
+        self.validate_large(vmm)?;
         for node in self.tables.capabilities.iter().filter(|node| node.slot.get() != CPtr::NULL) {
             let at = node.badge.get() as usize;
             if OBJECT_BADGE | at > vmm.highest_badge() {
@@ -347,7 +366,10 @@ impl<'p> Objects<'p> {
             return false;
         };
         let page = |page| of.start.get() + ((page as usize) << vmm.geometry().page_bits);
-        let mut mapped = (0..of.pages.get()).map(|nth| vmm.mapping_at(region.space(), page(nth)));
+        let large = of.memory.get().filter(|memory| memory.is_large());
+        let bits = large.map_or(0, |_| large_bits(vmm.geometry()) - vmm.geometry().page_bits);
+        let pages = (0..of.pages.get()).step_by(1 << bits);
+        let mut mapped = pages.map(|nth| vmm.mapping_at(region.space(), page(nth)));
         vmm.region_info(region).is_ok_and(|info| info.ceiling.contains(rights))
             && mapped.all(|page| {
                 page.is_ok_and(|page| page.is_none_or(|page| rights.contains(page.rights)))
@@ -377,22 +399,4 @@ fn refill<'p, K: Kernel + Memory<'p>>(
         vmm.adopt_bookkeeping_page(threads)?;
     }
     Ok(())
-}
-
-/// Does what takes promised memory: what must be cleared for it is cleared, also where that is more
-/// than one call clears by itself.
-pub(super) fn clearing<'p, K: Kernel + Memory<'p>, T>(
-    vmm: &mut Vmm<'p, K>,
-    mut work: impl FnMut(&mut Vmm<'p, K>) -> vmm::Result<T>,
-) -> vmm::Result<T> {
-    loop {
-        match work(vmm) {
-            Err(vmm::Error::Allocator(AllocatorError::NeedsClearing { bytes })) => {
-                if vmm.clear(bytes)? == 0 {
-                    return Err(AllocatorError::NeedsClearing { bytes }.into());
-                }
-            }
-            other => return other,
-        }
-    }
 }

@@ -144,7 +144,7 @@ impl<'p> Objects<'p> {
                 return self.end_programs_of(vmm, object).map(|()| false);
             }
             What::Account(_) => return self.end_account_step(vmm, object),
-            What::Memory { .. } | What::Physical { .. } => {
+            What::Memory { .. } | What::Physical { .. } | What::Large { .. } => {
                 match self.tables.first_of_memory(object) {
                     Some(mapping) => self.unmap_step(vmm, mapping)?,
                     None => return self.empty_step(vmm, object),

@@ -10,9 +10,9 @@ use vmm_clients::files::{BAD_PAGE, CACHE_PAGES, EDITED_PAGES, FILE_PAGES, MARKED
 use super::{Running, System};
 
 /// What the server may have: fewer pages than its file.
-const SERVER: Amounts = Amounts([150, 160, 700, 20, 5, 60, 200]);
+const SERVER: Amounts = Amounts([150, 160, 700, 20, 5, 60, 200, 0]);
 /// What a reader may have.
-const READER: Amounts = Amounts([120, 160, 700, 10, 5, 40, 120]);
+const READER: Amounts = Amounts([120, 160, 700, 10, 5, 40, 120, 0]);
 
 /// The two programs, and the endpoint at which the one answers the other.
 struct Files<'a> {

@@ -18,8 +18,8 @@ mod waits;
 program!(main);
 
 /// What a worker may have, and one that starts another or has threads.
-const WORKER: Amounts = Amounts([200, 90, 500, 20, 6, 60, 120]);
-const PARENT: Amounts = Amounts([400, 200, 1000, 50, 15, 150, 300]);
+const WORKER: Amounts = Amounts([200, 90, 500, 20, 6, 60, 120, 0]);
+const PARENT: Amounts = Amounts([400, 200, 1000, 50, 15, 150, 300, 0]);
 
 /// What it has of the system: memory with the workers' file, and a notification.
 struct System<'a> {

@@ -9,7 +9,7 @@ pub const KIDS: usize = 2;
 /// Pages of the memory that one is given.
 pub const SHARED: u32 = 3;
 /// What a program has below which there are no others, and what one has beside those below it.
-const LEAF: Amounts = Amounts([190, 140, 620, 26, 8, 90, 190]);
+const LEAF: Amounts = Amounts([190, 140, 620, 26, 8, 90, 190, 0]);
 
 /// A program, what it was given, and where it is paid from.
 pub struct Kid {

@@ -4,7 +4,7 @@
 
 use sel4::Word;
 use vmm_client::handles::{free_slot, Account, Child, Handle, Memory, Object, Result, Space};
-use vmm_client::objects::{Amounts, ProgramOptions, Rights, State, PAGE_BYTES};
+use vmm_client::objects::{Amounts, ProgramOptions, Resource, Rights, State, PAGE_BYTES};
 use vmm_clients::trials::{unless_short, Shown, Words, SHORT};
 
 use crate::held::{revoked, write_new};
@@ -198,8 +198,9 @@ impl Life<'_> {
     /// An account that pays for memory which is mapped, and for a program: it ends with all that.
     pub fn account_with_all(&mut self) -> Result {
         let amounts = amounts(0);
-        let all: [u32; 7] = core::array::from_fn(|nth| BESIDE.0[nth] + amounts.0[nth] + 8);
-        let Some(child) = unless_short(self.account.split(Amounts(all)))? else { return Ok(()) };
+        let all = core::array::from_fn(|nth| BESIDE.0[nth] + amounts.0[nth] + 8);
+        let all = Amounts(all).with(Resource::LargePages, 0);
+        let Some(child) = unless_short(self.account.split(all))? else { return Ok(()) };
         let priority = self.task.priority - 2 - span(self.task.depth - 1);
         let base = self.random.number();
         let pages = 1 + self.random.below(BESIDE.0[0] / 2);

@@ -19,7 +19,7 @@ pub const GAP: usize = 0xb000_0000;
 /// The bit by which it is told that one that it has started has come to some round.
 pub const CAME: Word = 1 << KIDS;
 /// What an account below its own has beside a program.
-pub const BESIDE: Amounts = Amounts([24, 16, 60, 2, 1, 12, 24]);
+pub const BESIDE: Amounts = Amounts([24, 16, 60, 2, 1, 12, 24, 0]);
 
 /// What it was told: the numbers of its arguments.
 pub struct Task {

@@ -185,7 +185,7 @@ impl Life<'_> {
     /// An account gets more, and gives it back.
     fn amounts(&mut self) -> Result {
         let Some(child) = unless_short(self.account.split(BESIDE))? else { return Ok(()) };
-        let more = Amounts([1 + self.random.below(8), 1, 2, 0, 0, 0, 1]);
+        let more = Amounts([1 + self.random.below(8), 1, 2, 0, 0, 0, 1, 0]);
         if unless_short(self.account.give(&child, more))?.is_some() {
             let info = child.amounts()?;
             let all = BESIDE.plus(more).expect("they are small");

@@ -4,13 +4,17 @@
 
 use vmm_client::objects::{
     AccountOptions, Amounts, FaultPolicy, Kind, Line, MemoryOptions, Name, Piece, ProgramOptions,
-    Registers, Request, Rights, Supply, MAX_CAPABILITIES, PAGE_BYTES, REGISTERS, SPACE_SLOT,
+    Registers, Request, Resource, Rights, Supply, MAX_CAPABILITIES, PAGE_BYTES, REGISTERS,
+    RESOURCES, SPACE_SLOT,
 };
+use vmm_client::LARGE_PAGE_BYTES;
 use vmm_clients::Random;
 
 use crate::known::{Held, Known, Mapped, PAYER_SLOT, SLOTS};
 use crate::message::{Message, WORDS};
 
+/// Pages that a large one is as long as.
+const LARGE: u32 = (LARGE_PAGE_BYTES / PAGE_BYTES) as u32;
 /// The number of the request that ends its sender, which is sent when all others are.
 const EXIT: u32 = 0x50;
 
@@ -126,8 +130,8 @@ impl Generator<'_> {
 
     fn amounts(&mut self) -> Amounts {
         match self.one_in(8) {
-            true => Amounts([self.random.number() >> self.random.below(32); 7]),
-            false => Amounts([20, 10, 20, 2, 1, 8, 16]),
+            true => Amounts([self.random.number() >> self.random.below(32); RESOURCES]),
+            false => Amounts([20, 10, 20, 2, 1, 8, 16, u32::from(self.one_in(4))]),
         }
     }
 
@@ -148,8 +152,13 @@ impl Generator<'_> {
 
     /// A request about pages of a mapping: all, or some.
     fn request_of_part(&mut self, address: usize, pages: u32) -> Request {
-        let first = self.random.below(pages);
-        let pages = 1 + self.random.below(pages - first);
+        let (first, pages) = match pages == LARGE && self.one_in(2) {
+            true => (0, pages),
+            false => {
+                let first = self.random.below(pages);
+                (first, 1 + self.random.below(pages - first))
+            }
+        };
         let address = address + first as usize * PAGE_BYTES;
         let rights = self.pick(&[Rights::READ, Rights::READ_WRITE]);
         match self.random.below(4) {
@@ -168,7 +177,7 @@ impl Generator<'_> {
         match self.random.below(10) {
             0..=1 => Request::CreateProgram {
                 amounts: match self.one_in(2) {
-                    true => Amounts([14, 8, 20, 3, 1, 5, 8]),
+                    true => Amounts([14, 8, 20, 3, 1, 5, 8, 0]),
                     false => self.amounts(),
                 },
                 options: self.pick(&[
@@ -271,7 +280,15 @@ impl Generator<'_> {
                 Request::CreateAccount { amounts: self.amounts(), options, slot: self.new_slot() }
             }
             16 => {
-                Request::Give { amounts: Amounts([self.random.below(3); 7]), back: self.one_in(2) }
+                let amounts = Amounts([self.random.below(3); RESOURCES]);
+                let large = u32::from(self.one_in(4));
+                let amounts = amounts.with(Resource::LargePages, large);
+                Request::Give { amounts, back: self.one_in(2) }
+            }
+            17 if self.one_in(4) => {
+                let pages = if self.one_in(8) { self.pages() } else { LARGE };
+                let (options, slot) = (memory | MemoryOptions::LARGE, self.new_slot());
+                Request::CreateMemory { pages, options, slot }
             }
             17..=19 => Request::CreateMemory {
                 pages: self.pages(),
@@ -297,7 +314,7 @@ impl Generator<'_> {
                     false => 0,
                 };
                 let rights = self.pick(&[Rights::READ, Rights::READ_WRITE]);
-                let (first, pages) = (0, self.pick(&[1, 1, 1, 2, 8]));
+                let (first, pages) = (0, self.pick(&[1, 1, 1, 2, 8, LARGE]));
                 match self.one_in(6) {
                     true => Request::MapPrivate { address, first, pages, rights },
                     false => Request::Map { address, first, pages, rights },

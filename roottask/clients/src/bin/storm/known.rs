@@ -5,8 +5,8 @@
 use sel4::{cap, AbsoluteCPtr, CapRights, Word};
 use vmm_client::handles::{free_slot, take_slot, Account, Handle, Memory, Object, Program, Result};
 use vmm_client::objects::{
-    Amounts, Answer, Kind, MemoryOptions, Refusal, Request, Rights, CNODE_BITS, CNODE_SLOT,
-    CONSOLE_SLOT, FIRST_FREE_SLOT, PAGE_BYTES, PROGRAM_SLOT, SPACE_SLOT,
+    Amounts, Answer, Kind, MemoryOptions, Refusal, Request, Resource, Rights, CNODE_BITS,
+    CNODE_SLOT, CONSOLE_SLOT, FIRST_FREE_SLOT, PAGE_BYTES, PROGRAM_SLOT, SPACE_SLOT,
 };
 use vmm_clients::Random;
 
@@ -20,7 +20,7 @@ const FIRST: u32 = CNODE_SLOT + 1;
 pub const PAYER_SLOT: u32 = FIRST;
 const MAPPINGS: usize = 16;
 /// What the account that pays has.
-const AMOUNTS: Amounts = Amounts([120, 60, 200, 8, 6, 40, 90]);
+const AMOUNTS: Amounts = Amounts([120, 60, 200, 8, 6, 40, 90, 0]);
 /// How often it looks whether what ended has been taken apart.
 const PATIENCE: u32 = 1000;
 
@@ -74,8 +74,8 @@ impl Known {
             let _ = place(slot).delete();
         }
         // What ended comes back between requests.
-        let made = (0..PATIENCE).find_map(|_| account.split(AMOUNTS).ok());
-        let child = made.map_or_else(|| account.split(AMOUNTS), Ok)?;
+        let made = (0..PATIENCE).find_map(|_| split(&account).ok());
+        let child = made.map_or_else(|| split(&account), Ok)?;
         let payer = child.restrict(Rights::USE | Rights::REVOKE | Rights::DESTROY, &child)?;
         let moved = place(PAYER_SLOT).move_(&place(payer.slot()));
         assert_eq!(moved, Ok(()), "the slot was emptied");
@@ -230,6 +230,14 @@ impl Known {
             _ => {}
         }
     }
+}
+
+/// An account for what is made next, with the large page of the program's own if that has it still:
+/// a message may have had it pay for memory, which it has lost the capability to since.
+fn split(account: &Account) -> Result<Account> {
+    let info = account.amounts()?;
+    let [all, used] = [info.limits, info.used].map(|amounts| amounts.of(Resource::LargePages));
+    account.split(AMOUNTS.with(Resource::LargePages, (all - used).min(1)))
 }
 
 /// Ends an account, if no message has ended it.

@@ -23,8 +23,8 @@ use crate::pager::Supplier;
 use crate::pages::{first_wrong, Figures, GONE, MAX_THERE, PAGER, PAGES, READER, READERS};
 
 /// What a pager and a reader have.
-const PAGER_AMOUNTS: Amounts = Amounts([100, 130, 500, 14, 5, 40, 90]);
-const READER_AMOUNTS: Amounts = Amounts([130, 130, 560, 14, 5, 40, 110]);
+const PAGER_AMOUNTS: Amounts = Amounts([100, 130, 500, 14, 5, 40, 90, 0]);
+const READER_AMOUNTS: Amounts = Amounts([130, 130, 560, 14, 5, 40, 110, 0]);
 /// The most steps of a reader.
 const STEPS: u32 = 40;
 /// How often a fault of one of them is looked at that memory may be short for.

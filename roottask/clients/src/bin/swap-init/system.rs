@@ -16,7 +16,7 @@ use vmm_clients::disk::{
 /// Priority of all of them.
 const PRIORITY: u8 = 100;
 /// What a driver may have, and a program that uses memory.
-const DRIVER: Amounts = Amounts([150, 60, 400, 20, 5, 60, 120]);
+const DRIVER: Amounts = Amounts([150, 60, 400, 20, 5, 60, 120, 0]);
 
 pub type Running = (Child, Space, Account);
 
@@ -174,7 +174,7 @@ impl<'a> System<'a> {
         let counts = unsafe { Figures::at(shown.address()) };
         // Its image and stack, the pool, and twelve bytes for each page of the memory.
         let own = 250 + pool + pages / 200;
-        let amounts = Amounts([own, 120 + pool / 200, 2 * own + 600, 20, 5, 80, 400]);
+        let amounts = Amounts([own, 120 + pool / 200, 2 * own + 600, 20, 5, 80, 400, 0]);
         let file = self.file("swap-pager");
         let mut starting =
             account.begin_program("pager", &file, amounts, ProgramOptions::empty())?;
@@ -220,7 +220,7 @@ impl<'a> System<'a> {
         let pages = swapped.paged_pages()?;
         // A slot for each page that can be there, and tables for all.
         let slots = 800 + self.number("most");
-        let amounts = Amounts([300, 120 + pages / 200, slots, 20, 5, 60, 200]);
+        let amounts = Amounts([300, 120 + pages / 200, slots, 20, 5, 60, 200, 0]);
         let options = ProgramOptions::SUSPEND_AT_FAULT;
         let mut starting = account.begin_program(name, &self.file(file), amounts, options)?;
         starting.give_console()?;

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use roottask::{check, check_eq, Failure, Manager, Outcome};
 use sel4_root_task::debug_print;
 use vmm::{Blame, Blueprint};
-use vmm_service::objects::protocol::{Amounts, Refusal};
+use vmm_service::objects::protocol::{Amounts, Refusal, Resource};
 use vmm_service::objects::{NewProgram, Options, ProgramId, Server};
 use vmm_service::server::{End, Notice, ServerError};
 use vmm_service::Error;
@@ -29,7 +29,7 @@ const PRIORITIES: [u8; 3] = [100, 102, 104];
 /// The most that are started in the place of others.
 const MAX_AGAIN: usize = 3;
 /// What a program has: more than the machine at times.
-const AMOUNTS: Amounts = Amounts([700, 200, 1500, 10, 6, 60, 80]);
+const AMOUNTS: Amounts = Amounts([700, 200, 1500, 10, 6, 60, 80, 0]);
 /// More records of a kind than there ever are.
 const RECORDS: usize = 600;
 
@@ -67,7 +67,8 @@ pub fn take(stress: &mut Stress) -> Outcome<Box<Server>> {
     // By a counter of instructions turns are always the same; by one of time they never are.
     let ticks_per_us = if stress.settings.icount { 1000 } else { 0 };
     let options = Options { report: tell, ticks_per_us };
-    let mut server = Box::new(Server::new(&mut stress.vmm, endpoint, Amounts::MAX, options)?);
+    let amounts = Amounts::MAX.with(Resource::LargePages, 0);
+    let mut server = Box::new(Server::new(&mut stress.vmm, endpoint, amounts, options)?);
     for priority in PRIORITIES {
         server.prepare(&mut stress.vmm, priority, 1)?;
     }

@@ -15,6 +15,7 @@
 //! | `object` | an object's record |
 //! | `capability` | a capability's record: a badge, an object, rights |
 //! | `mapping` | the record of a memory object that is mapped in a space |
+//! | `large` | large pages that were reserved: free, or a memory object's |
 //! | `program` | a program's record |
 //! | `programs` | programs by their account, their priority, what they clone |
 //! | `thread` | a thread's record |
@@ -31,6 +32,7 @@ pub(crate) mod account;
 pub(crate) mod capability;
 pub(crate) mod charge;
 pub(crate) mod counts;
+pub(crate) mod large;
 pub(crate) mod mapping;
 pub(crate) mod object;
 pub(crate) mod place;

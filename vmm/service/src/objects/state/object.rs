@@ -65,6 +65,13 @@ pub(crate) enum What {
         /// What its maker said.
         options: MemoryOptions,
     },
+    /// Pages that are large ones of those that were reserved.
+    Large {
+        /// How many of the smallest.
+        pages: u32,
+        /// What its maker said.
+        options: MemoryOptions,
+    },
     /// Pages at a physical address, which are mapped at one place at a time.
     Physical {
         /// The address of the first.
@@ -222,6 +229,19 @@ impl Object<'_> {
             What::Account(account) => Some(account),
             _ => None,
         }
+    }
+
+    /// Its pages, of the smallest size, if they are large ones.
+    pub fn large_pages(&self) -> u32 {
+        match self.what.get() {
+            What::Large { pages, .. } => pages,
+            _ => 0,
+        }
+    }
+
+    /// Whether it is a memory object of large pages.
+    pub fn is_large(&self) -> bool {
+        self.large_pages() != 0
     }
 
     /// What there is to say of it, if it is a program or a thread.

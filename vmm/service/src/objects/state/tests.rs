@@ -4,7 +4,7 @@
 use std::boxed::Box;
 use std::vec::Vec;
 
-use vmm_client::objects::{Amounts, Kind, Resource, Rights};
+use vmm_client::objects::{Amounts, Kind, Resource, Rights, RESOURCES};
 
 use super::account::Account;
 use super::charge::{charge, give, refund, take_back};
@@ -59,10 +59,6 @@ fn all_within(accounts: &[Plain]) -> bool {
     (0..accounts.len()).all(|index| used(accounts, index) <= accounts[index].limits)
 }
 
-fn pages(amount: u64) -> Amounts {
-    Amounts::NONE.with(Resource::Pages, amount as u32)
-}
-
 fn insert(
     tables: &mut Tables<'static>,
     payer: Option<&'static Object<'static>>,
@@ -80,7 +76,11 @@ fn accounts_add_up_after_any_history() {
     for seed in 1..40 {
         let random = &mut Random(0x9e37_79b9_7f4a_7c15 ^ seed);
         let mut tables = tables(1000);
-        let root = insert(&mut tables, None, Account { limits: pages(1000), ..Account::default() });
+        // Each resource in its turn.
+        let resource = Resource::ALL[seed as usize % RESOURCES];
+        let amounts = |amount: u64| Amounts::NONE.with(resource, amount as u32);
+        let root =
+            insert(&mut tables, None, Account { limits: amounts(1000), ..Account::default() });
         let first =
             Plain { object: root, parent: None, limits: 1000, overcommit: false, charged: 0 };
         let mut accounts = Vec::from([first]);
@@ -101,16 +101,17 @@ fn accounts_add_up_after_any_history() {
                 1 => {
                     accounts[at].charged += amount;
                     let right = all_within(&accounts);
-                    let done = charge(accounts[at].object, pages(amount));
+                    let done = charge(accounts[at].object, amounts(amount));
                     assert_eq!(done.is_ok(), right, "{done:?}");
                     match right {
                         true => {
                             let payer = Some(accounts[at].object);
-                            let object = tables.insert_object(Kind::Endpoint, payer, pages(amount));
+                            let object =
+                                tables.insert_object(Kind::Endpoint, payer, amounts(amount));
                             match object {
                                 Some(object) => objects.push((at, object, amount)),
                                 None => {
-                                    refund(accounts[at].object, pages(amount));
+                                    refund(accounts[at].object, amounts(amount));
                                     accounts[at].charged -= amount;
                                 }
                             }
@@ -122,13 +123,13 @@ fn accounts_add_up_after_any_history() {
                     let which = random.below(objects.len() as u32) as usize;
                     let (at, object, amount) = objects.swap_remove(which);
                     tables.remove_object(object);
-                    refund(accounts[at].object, pages(amount));
+                    refund(accounts[at].object, amounts(amount));
                     accounts[at].charged -= amount;
                 }
                 3 if at != 0 => {
                     accounts[at].limits += amount;
                     let right = all_within(&accounts);
-                    assert_eq!(give(accounts[at].object, pages(amount)).is_ok(), right);
+                    assert_eq!(give(accounts[at].object, amounts(amount)).is_ok(), right);
                     if !right {
                         accounts[at].limits -= amount;
                     }
@@ -136,7 +137,7 @@ fn accounts_add_up_after_any_history() {
                 4 if at != 0 => {
                     let left = accounts[at].limits - used(&accounts, at);
                     let right = amount <= left;
-                    assert_eq!(take_back(accounts[at].object, pages(amount)).is_ok(), right);
+                    assert_eq!(take_back(accounts[at].object, amounts(amount)).is_ok(), right);
                     if right {
                         accounts[at].limits -= amount;
                     }
@@ -146,8 +147,8 @@ fn accounts_add_up_after_any_history() {
             tables.validate().unwrap();
             for (index, plain) in accounts.iter().enumerate() {
                 let account = plain.object.account().unwrap();
-                assert_eq!(account.limits, pages(plain.limits));
-                assert_eq!(account.used, pages(used(&accounts, index)));
+                assert_eq!(account.limits, amounts(plain.limits));
+                assert_eq!(account.used, amounts(used(&accounts, index)));
             }
         }
     }

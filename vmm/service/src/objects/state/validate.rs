@@ -142,7 +142,11 @@ impl<'p> Tables<'p> {
         hold("a mapping's objects live", token, self.lives(space) && self.lives(memory))?;
         hold("a mapping's payer lives", token, self.lives(node.payer.get()))?;
         let pages = match memory.map(|memory| memory.what.get()) {
-            Some(What::Memory { pages, .. } | What::Physical { pages, .. }) => u64::from(pages),
+            Some(
+                What::Memory { pages, .. }
+                | What::Physical { pages, .. }
+                | What::Large { pages, .. },
+            ) => u64::from(pages),
             _ => 0,
         };
         let end = u64::from(node.first.get()) + u64::from(node.pages.get());

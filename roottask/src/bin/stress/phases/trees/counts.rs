@@ -36,7 +36,7 @@ pub struct Tree {
 pub static STARTER: Tree = Tree {
     name: "starter",
     file: include_bytes!(concat!(env!("VMM_CLIENTS"), "/starter")),
-    amounts: Amounts([2600, 2000, 8000, 330, 110, 1150, 2500]),
+    amounts: Amounts([2600, 2000, 8000, 330, 110, 1150, 2500, 0]),
     counted: ["started", "ended", "looked at", "clones", "revoked", "threads"],
     counts: [const { AtomicU32::new(0) }; 6],
 };
@@ -45,7 +45,7 @@ pub static STARTER: Tree = Tree {
 pub static SUPPLIER: Tree = Tree {
     name: "supplier",
     file: include_bytes!(concat!(env!("VMM_CLIENTS"), "/supplier")),
-    amounts: Amounts([1100, 1100, 4600, 140, 50, 420, 1000]),
+    amounts: Amounts([1100, 1100, 4600, 140, 50, 420, 1000, 0]),
     counted: ["started", "ended", "supplied", "taken back", "written", "refused"],
     counts: [const { AtomicU32::new(0) }; 6],
 };
