@@ -101,19 +101,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a call again that has found no page table, if there is one that was detached.
     #[cold]
     #[inline(never)]
-    pub(super) fn attach_and_enter(
+    pub(super) fn attach_and(
         &mut self,
-        (space, entry): (&Space<'p>, Entry),
+        enter: Entry,
+        space: &Space<'p>,
         (frame, address): (CPtr, usize),
         (rights, cache): (Rights, CachePolicy),
-        refused: Refused,
+        found: Result<(), Refused>,
     ) -> Result<(), Refused> {
-        let missing = refused.error == KernelError::FailedLookup && space.detached.get();
+        let missing = matches!(found, Err(Refused { error: KernelError::FailedLookup, .. }));
         if !missing || !self.attach_table(space, address) {
-            return Err(refused);
+            return found;
         }
         let root = space.root.get();
-        match entry {
+        match enter {
             Entry::Map => self.kernel.page_map(frame, root, address, rights, cache),
             Entry::Remap => self.kernel.page_remap(frame, root, address, rights, cache),
         }

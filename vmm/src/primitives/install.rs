@@ -10,6 +10,7 @@ use crate::state::extent_cursor::{ExtentCursor, Visited};
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
+use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps an extent that is recorded and not mapped yet. Where that fails it is unmapped, taken
@@ -44,6 +45,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let left = self.leave_direct_map(extent.cache, extent.frames);
         left.map_err(|error| (error, extent.start))?;
         let rights = extent.mapped_rights();
+        let own = extent.source != Source::Copy && !space.store.get();
         let mut index = 0;
         // A table's span at a time: first its tables, then its pages, then the record of both.
         while index < extent.frames.count {
@@ -61,8 +63,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let mut outcome = Ok(());
             while done < count {
                 let address = start.bits() + (done << step_bits);
-                let page = extent.mapped(index + done);
-                outcome = self.page_map(space, (page, address), rights, extent.cache);
+                let frame = extent.frame(index + done);
+                outcome = match own {
+                    true => self.page_map_own(space, (frame, address), rights, extent.cache),
+                    false => {
+                        let page = (frame, extent.source);
+                        self.page_map(space, (page, address), rights, extent.cache)
+                    }
+                };
                 if outcome.is_err() {
                     break;
                 }

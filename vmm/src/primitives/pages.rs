@@ -33,13 +33,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<(), Refused> {
         match self.is_only_recorded(space, (frame, source)) {
             true => Ok(()),
-            false => match self.kernel.page_map(frame, space.root.get(), address, rights, cache) {
-                Ok(()) => Ok(()),
-                Err(refused) => {
-                    let (to, like) = ((frame, address), (rights, cache));
-                    self.attach_and_enter((space, Entry::Map), to, like, refused)
-                }
-            },
+            false => self.page_map_own(space, (frame, address), rights, cache),
+        }
+    }
+
+    /// The same, of a frame's own capability, not in a store.
+    #[inline(always)]
+    pub(crate) fn page_map_own(
+        &mut self,
+        space: &Space<'p>,
+        (frame, address): (CPtr, usize),
+        rights: Rights,
+        cache: CachePolicy,
+    ) -> Result<(), Refused> {
+        let mapped = self.kernel.page_map(frame, space.root.get(), address, rights, cache);
+        match mapped.is_err() && space.detached.get() {
+            true => self.attach_and(Entry::Map, space, (frame, address), (rights, cache), mapped),
+            false => mapped,
         }
     }
 
@@ -75,17 +85,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         rights: Rights,
         cache: CachePolicy,
     ) -> Result<(), Refused> {
-        match self.is_only_recorded(space, (frame, source)) {
-            true => Ok(()),
-            false => {
-                match self.kernel.page_remap(frame, space.root.get(), address, rights, cache) {
-                    Ok(()) => Ok(()),
-                    Err(refused) => {
-                        let (to, like) = ((frame, address), (rights, cache));
-                        self.attach_and_enter((space, Entry::Remap), to, like, refused)
-                    }
-                }
-            }
+        if self.is_only_recorded(space, (frame, source)) {
+            return Ok(());
+        }
+        let mapped = self.kernel.page_remap(frame, space.root.get(), address, rights, cache);
+        match mapped.is_err() && space.detached.get() {
+            true => self.attach_and(Entry::Remap, space, (frame, address), (rights, cache), mapped),
+            false => mapped,
         }
     }
 }
