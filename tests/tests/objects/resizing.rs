@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory objects made smaller and larger.
 
-use vmm::Access;
+use vmm::{Access, Invocation};
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, Refusal, Request, Resource, Rights, SPACE_SLOT,
+    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, MAX_RUNS, Refusal, Request, Resource, Rights,
+    SPACE_SLOT,
 };
 
 use crate::world::{A, B, C, PAGE, Program, World, account};
@@ -115,11 +116,46 @@ fn a_size_that_cannot_be_is_refused() {
         &[C, ACCOUNT_SLOT],
         Refusal::WrongKind { place: 0, found: vmm_service::objects::protocol::Kind::Account },
     );
-    // More than one request moves, and no room behind it.
-    let start = world.map(program, A, 70, Rights::READ_WRITE);
-    for page in 0..65 {
+}
+
+/// A161: there is no room behind it, so its pages move: no kernel call is made for any of them.
+#[test]
+fn many_pages_move_where_they_came_one_after_the_other() {
+    let (mut world, program) = World::one();
+    world.memory(program, 200, A);
+    world.memory(program, 1, B);
+    let start = world.map(program, A, 200, Rights::READ_WRITE);
+    for page in 0..200 {
         write(&mut world, program, start + page * PAGE, page);
     }
-    world.refused(program, resize(80), BOTH, Refusal::NoRoom {});
-    holds(&mut world, program, start + 64 * PAGE, 64);
+    let calls = world.fixture.vmm.kernel_calls();
+    assert_eq!(world.ask(program, resize(210), BOTH), Ok(Answer::Done {}));
+    let calls = world.fixture.vmm.kernel_calls().since(&calls);
+    let of_pages = [Invocation::PageMap, Invocation::PageUnmap, Invocation::PageRemap];
+    assert_eq!(of_pages.map(|call| calls.of(call)), [0; 3]);
+    for page in [0, 77, 199] {
+        holds(&mut world, program, start + page * PAGE, page);
+    }
+    let again = world.map(program, A, 210, Rights::READ);
+    holds(&mut world, program, again + 150 * PAGE, 150);
+    holds(&mut world, program, again + 205 * PAGE, 0);
+}
+
+/// A161: but not where more lie each by itself than one request moves.
+#[test]
+fn pages_that_lie_scattered_do_not_move() {
+    for (runs, moves) in [(MAX_RUNS as usize, true), (MAX_RUNS as usize + 1, false)] {
+        let (mut world, program) = World::one();
+        let pages = 2 * runs as u32;
+        world.memory(program, pages, A);
+        world.memory(program, 1, B);
+        let start = world.map(program, A, pages, Rights::READ_WRITE);
+        for run in 0..runs {
+            write(&mut world, program, start + 2 * run * PAGE, run);
+        }
+        let grown = world.ask(program, resize(pages + 10), BOTH);
+        let expected = if moves { Ok(Answer::Done {}) } else { Err(Refusal::NoRoom {}) };
+        assert_eq!(grown, expected, "{runs} runs");
+        holds(&mut world, program, start + 64 * PAGE, 32);
+    }
 }

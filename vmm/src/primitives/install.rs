@@ -45,7 +45,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let left = self.leave_direct_map(extent.cache, extent.frames);
         left.map_err(|error| (error, extent.start))?;
         let rights = extent.mapped_rights();
-        let own = extent.source != Source::Copy && !space.store.get();
+        let own = extent.source != Source::Copy;
         let mut index = 0;
         // A table's span at a time: first its tables, then its pages, then the record of both.
         while index < extent.frames.count {
@@ -59,7 +59,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 // Each larger page may have an empty table in its place, which is in the way.
                 false => 1,
             };
-            let mut done = 0;
+            // In a store there is nothing to do for any of them.
+            let mut done = if space.store.get() { count } else { 0 };
             let mut outcome = Ok(());
             while done < count {
                 let address = start.bits() + (done << step_bits);

@@ -23,7 +23,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result {
         // Taken first: once the pages are moved, recording that must not fail.
         let node = self.pools.extent(reserve)?;
-        for index in 0..extent.frames.count {
+        let mapped = match space.store.get() {
+            false => extent.frames.count,
+            true => match self.unmap_looked_at_in(&extent) {
+                Ok(()) => 0,
+                Err(error) => {
+                    self.pools.spare_extent(reserve, node);
+                    return Err(Error::from(error));
+                }
+            },
+        };
+        for index in 0..mapped {
             if let Err(error) = self.page_unmap(space, extent.mapped(index)) {
                 self.pools.spare_extent(reserve, node);
                 if index != 0 {

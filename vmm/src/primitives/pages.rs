@@ -9,7 +9,9 @@ use untyped_alloc::{CPtr, CachePolicy, Kernel, Memory, Refused, Rights};
 
 use super::detached::Entry;
 use crate::manager::vmm::Vmm;
+use crate::state::extent::Extent;
 use crate::state::space::Space;
+use crate::state::temp_slots::TempSlot;
 use crate::types::mapping::Source;
 
 /// A page that is mapped: by which capability, and where that comes from.
@@ -74,6 +76,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             None => Ok(()),
             Some(slot) => self.kernel.page_unmap(frame).map(|()| self.temp_slots.remove(slot)),
         }
+    }
+
+    /// Unmaps those pages of an extent of a store where somebody has looked at them, if the kernel
+    /// would not do that then.
+    pub(crate) fn unmap_looked_at_in(&mut self, extent: &Extent) -> Result<(), Refused> {
+        for slot in [TempSlot::Target, TempSlot::View] {
+            let held = self.temp_slots.held(slot).map(|(frame, _)| frame);
+            let number = held.map(|frame| frame.bits().wrapping_sub(extent.frames.first.bits()));
+            if let Some(frame) = held.filter(|_| number < Some(extent.frames.count)) {
+                self.unmap_looked_at(frame)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives a frame that is mapped at `address` (bytes) of a space other rights. One kernel call.

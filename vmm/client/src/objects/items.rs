@@ -8,6 +8,9 @@ pub const PAGE_BYTES: usize = 4096;
 /// The most pages that one request maps, unmaps or gives back. The service answers how many are
 /// done, and the client asks for the rest.
 pub const MAX_PAGES: u32 = 64;
+/// The most runs of pages of a memory object that are moved in the service's own space, where it is
+/// made larger: a run is up to 256 pages that came together, or one after the other.
+pub const MAX_RUNS: u32 = 128;
 /// The most pages that a pager supplies or takes back by one request.
 pub const MAX_SUPPLY: u32 = 16;
 

@@ -153,8 +153,8 @@ messages! {
         /// [`Answer::More`] while there is more to do.
         ///
         /// Refused with [`Refusal::Pinned`] once [`Request::Locate`] told of it, and with
-        /// [`Refusal::NoRoom`] where more than [`MAX_PAGES`](super::MAX_PAGES) pages
-        /// that are there would have to be moved in the service's own space.
+        /// [`Refusal::NoRoom`] where there is no room behind it and its pages lie too scattered for
+        /// the service to move them: in more than [`MAX_RUNS`](super::MAX_RUNS) runs.
         0x023 Resize {
             /// Its pages from now on: not 0, nor less than its mappings reach over.
             pages: u32,

@@ -5,11 +5,12 @@
 //!   smaller:  pages beyond the new end are given back, MAX_PAGES at a time; their addresses in the
 //!             store stay the object's
 //!   larger:   within these addresses ── or those behind, if nothing lies there
-//!             ── or elsewhere, where there is room for as much again: at most MAX_PAGES pages move
+//!             ── or elsewhere, where there is room for as much again: at most MAX_RUNS runs of
+//!             pages move, which takes no kernel call
 //! ```
 
 use vmm::{Kernel, Memory, Pages, Placement, RegionId, RegionOptions, SpaceId, Vmm};
-use vmm_client::objects::{Answer, MemoryOptions, Refusal, MAX_PAGES};
+use vmm_client::objects::{Answer, MemoryOptions, Refusal, MAX_PAGES, MAX_RUNS};
 
 use super::answers::{narrow, refuse, short, Answered, Refused};
 use super::large::refuse_large;
@@ -62,7 +63,7 @@ impl<'p> Objects<'p> {
         }
         let more = after.minus(before).map_err(|_| Refusal::Internal {})?;
         charge(payer, more).map_err(short)?;
-        match grow(vmm, (region, options), new, memory.committed.get()) {
+        match grow(vmm, (region, options), new) {
             Ok(region) => {
                 memory.what.set(What::Memory { region, pages: new, options });
                 memory.charge.set(after);
@@ -82,7 +83,6 @@ fn grow<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     (region, options): (RegionId, MemoryOptions),
     pages: u32,
-    committed: u32,
 ) -> Result<RegionId, (RegionId, Refused)> {
     let failed = |error| (region, refuse(error));
     let has = vmm.region_info(region).map_err(failed)?.range.pages();
@@ -90,7 +90,8 @@ fn grow<'p, K: Kernel + Memory<'p>>(
     if wanted <= has || extend(vmm, (region, options), has, wanted).is_ok() {
         return Ok(region);
     }
-    if committed > MAX_PAGES {
+    let (most, runs) = (MAX_RUNS as usize, vmm.runs_in(region, MAX_RUNS as usize + 1));
+    if runs.map_err(failed)? > most {
         return Err((region, Refusal::NoRoom {}));
     }
     // With room for as much again it moves seldom, however often it grows.
