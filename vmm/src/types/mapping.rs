@@ -35,7 +35,9 @@ pub struct Mapping {
     pub page: usize,
     /// Logarithm of that page's size in bytes.
     pub size_bits: u8,
-    /// The capability mapped there.
+    /// The capability mapped there. Of a page that was cloned on demand its slot is empty before
+    /// the first touch; [`Vmm::copy_cap`](crate::Vmm::copy_cap) copies the one that it will be
+    /// copied of.
     pub frame: CPtr,
     /// Its rights, as they were asked for.
     pub rights: Rights,
