@@ -110,7 +110,7 @@ fn want_of_anything_loses_no_large_page() {
 /// memory as any other when the service ends.
 #[test]
 fn large_pages_are_set_aside_together_and_given_back() {
-    for target in TARGETS {
+    for &target in TARGETS {
         let machine = Machine { most_cleared: 1 << 18, ..Machine::roomy(target) };
         let mut fixture = Fixture::new(machine);
         // The service asks for it in words.

@@ -199,7 +199,7 @@ fn a_thread_that_fails_leaves_nothing() {
             let failed = !world.fixture.kernel().disarm();
             world.reap();
             if answer.is_ok() {
-                assert!(!failed && nth > 9, "call {nth}");
+                assert!(!failed && nth > 5, "call {nth}");
                 let Some(Act::Start { start, program: id, .. }) = world.act else { panic!() };
                 let refused = world.objects.start_refused(&mut world.fixture.vmm, id, &start);
                 assert_eq!(refused, Ok(Refusal::OutOfMemory {}));
