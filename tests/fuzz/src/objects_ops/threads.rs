@@ -60,11 +60,12 @@ impl World<'_> {
             {
                 // One that runs by itself is suspended with its program.
                 let with_program = answer.is_ok() && state == State::Running;
-                // A program that is suspended by request has no registers of its own.
+                // A program that is suspended by request has no registers of its own, nor has one
+                // whose thread has ended by which it was.
                 let kind = self.badge(known, THREAD).and_then(|badge| self.kinds.get(&badge));
-                let whole = state == State::Suspended && kind != Some(&Kind::Thread);
+                let whole = state.is_suspended() && kind != Some(&Kind::Thread);
                 let sound = answer.is_ok() == state.is_suspended() || with_program || whole;
-                assert!(sound, "{state:?}: {answer:?}");
+                assert!(sound, "{state:?}, {kind:?}: {answer:?}");
             }
             if bytes.one_in(2) {
                 self.fault(known, bytes);
