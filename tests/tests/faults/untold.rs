@@ -18,6 +18,7 @@ on_each!(
     pages_under_copy_on_write_stay_where_faults_are_told,
     pages_do_not_move_by_themselves_where_faults_are_not_told,
     pages_of_a_store_lie_anywhere,
+    page_tables_are_taken_where_faults_are_told,
 );
 
 /// An address in the middle of user space, beyond 4 GiB where there are such addresses.
@@ -34,6 +35,21 @@ fn space(host: &mut Fixture<'static>) -> SpaceId {
     let space = host.vmm.create_space().expect("a space");
     host.spaces.push(space);
     space
+}
+
+/// A307: elsewhere each page is changed by a call of its own, and is there all the time.
+fn page_tables_are_taken_where_faults_are_told(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let (space, start) = (space(&mut host), high(target));
+    host.vmm.map(space, &RegionOptions::new(40).at(start)).expect("memory");
+    let calls = host.vmm.kernel_calls();
+    let pages = Pages::at(start).count(40);
+    host.vmm.protect_on_demand(space, pages, vmm::Rights::READ).expect("mapped");
+    let calls = host.vmm.kernel_calls().since(&calls);
+    let told = is_told(target);
+    assert_eq!(calls.of(Invocation::TableUnmap), u64::from(told));
+    assert_eq!(host.mappings(space).len(), if told { 0 } else { 40 });
+    host.check();
 }
 
 /// What is mapped by faults.

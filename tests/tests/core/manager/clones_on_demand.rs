@@ -17,6 +17,7 @@ on_both!(
     what_was_cloned_before_takes_none,
     a_touch_takes_no_memory,
     what_is_given_up_untouched_takes_no_call,
+    nor_does_what_is_given_up_page_by_page,
     a_touch_brings_as_many_as_the_region_says,
     a_refused_touch_is_one_that_may_come_again,
     a_first_write_that_is_refused_leaves_what_was,
@@ -192,6 +193,25 @@ fn what_is_given_up_untouched_takes_no_call(target: Target) {
     scene.host.vmm.release(scene.origin).expect("a region");
     scene.host.spaces.retain(|&other| other != space);
     scene.host.vmm.destroy_space(space).expect("a space");
+    scene.host.check();
+}
+
+/// A305: where each page is recorded by itself.
+fn nor_does_what_is_given_up_page_by_page(target: Target) {
+    let mut scene = Scene::new(Machine::roomy(target));
+    let (space, page) = (scene.spaces[1], |page: usize| Pages::at(FREE + page * PAGE));
+    // What others become in the block that one leaves.
+    for first in [3, 19] {
+        scene.host.vmm.protect(space, page(first), Rights::READ).expect("mapped");
+        scene.host.vmm.protect(space, page(first + 2), Rights::READ).expect("mapped");
+    }
+    let calls = scene.host.vmm.kernel_calls();
+    for single in [3, 5, 4, 8, 19, 21, 6] {
+        scene.host.vmm.unmap(space, page(single)).expect("mapped");
+        scene.host.check();
+    }
+    scene.host.vmm.decommit(space, page(0).count(PAGES)).expect("a region's");
+    assert_eq!(scene.host.vmm.kernel_calls().since(&calls).total(), 0);
     scene.host.check();
 }
 

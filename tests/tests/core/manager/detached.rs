@@ -261,7 +261,10 @@ fn single_pages_come_beside_and_go(target: Target) {
 fn a_touch_brings_its_block(target: Target) {
     let mut scene = Scene::with(target, |like| like.backed(Backing::OnDemand { around: 16 }));
     scene.protect(Rights::READ);
+    let calls = scene.host.vmm.kernel_calls();
     scene.comes(21, Rights::READ);
+    let calls = scene.host.vmm.kernel_calls().since(&calls);
+    assert_eq!((calls.of(Invocation::PageRemap), calls.total()), (17, 18), "one finds no table");
     assert_eq!(scene.mapped(), 16);
     assert!((16..32).all(|page| scene.host.mappings(scene.space).contains_key(&scene.at(page))));
     // What is not there in another block stays so.
