@@ -98,7 +98,8 @@ fn stretch(stress: &mut Stress) -> Outcome {
     Ok(())
 }
 
-/// Frames that are mapped in falling order make a run each, and a clone of them copies run by run.
+/// Frames that are mapped in falling order make a run each, and a clone of them copies run by run:
+/// at once, by the records of single copies; on demand, by those of runs.
 fn stretch_copies(stress: &mut Stress) -> Outcome<[Option<RegionId>; 2]> {
     let own = stress.expected.own();
     let options = RegionOptions::new(SCATTERED).named("warm-up");
@@ -106,6 +107,13 @@ fn stretch_copies(stress: &mut Stress) -> Outcome<[Option<RegionId>; 2]> {
     for page in (0..SCATTERED).rev() {
         let address = region.start().bits() + page * PAGE;
         stress.attempt(Kind::Populate, |vmm| vmm.populate(own, Pages::at(address)))?;
+    }
+    if let Some(other) = stress.attempt(Kind::CreateSpace, |vmm| vmm.create_space())? {
+        let anywhere = Placement::anywhere();
+        let clone =
+            |vmm: &mut roottask::Manager| vmm.clone_region_on_demand(region, other, anywhere);
+        stress.attempt(Kind::CloneRegion, clone)?;
+        stress.must(Kind::DestroySpace, |vmm| vmm.destroy_space(other))?;
     }
     let clone = |vmm: &mut roottask::Manager| vmm.clone_region(region, own, Placement::anywhere());
     Ok([Some(region), stress.attempt(Kind::CloneRegion, clone)?])
