@@ -11,7 +11,7 @@
 //! What an object was charged with is free or its own, so a touch always finds one. Whoever ends
 //! it pays for clearing, with his time; who gets the page next does not wait for that.
 
-use vmm::{AllocatorError, Kernel, Memory, Pages, Source, Violation, Vmm};
+use vmm::{AllocatorError, Kernel, Memory, Pages, RegionId, Source, Violation, Vmm};
 use vmm_client::objects::{Amounts, Kind, Malformed, MemoryOptions, Refusal, Resource, MAX_PAGES};
 
 use super::answers::{large_bits, page_rights, Refused, NODE};
@@ -128,16 +128,14 @@ impl<'p> Objects<'p> {
         Some(page.address() + (offset & ((1 << bits) - 1)))
     }
 
-    /// Maps the large pages that these pages of a mapping lie in and that are not mapped yet. Two
-    /// kernel calls each.
+    /// Maps the large pages of a memory object that these pages of a mapping, which is that
+    /// region, lie in and that are not mapped yet. Two kernel calls each.
     pub(super) fn bring_large<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
-        mapping: &'p Mapping<'p>,
+        (mapping, memory, into): (&'p Mapping<'p>, &'p Object<'p>, RegionId),
         (page, pages): (u32, u32),
     ) -> vmm::Result {
-        let parts = mapping.memory.get().zip(mapping.region.get());
-        let Some((memory, into)) = parts else { return Ok(()) };
         let (unit, own) = (pages_of_large(vmm), vmm.own_space());
         let (bits, rights) = (vmm.geometry().page_bits, page_rights(mapping.rights.get()));
         let mut at = page - page % unit;

@@ -234,7 +234,7 @@ impl<'p> Objects<'p> {
         let parts = mapping.memory.get().zip(mapping.region.get());
         let Some((memory, into)) = parts else { return Ok(()) };
         if memory.is_large() {
-            return self.bring_large(vmm, mapping, (page, pages));
+            return self.bring_large(vmm, (mapping, memory, into), (page, pages));
         }
         let What::Memory { region, .. } = memory.what.get() else { return Ok(()) };
         let first = mapping.first.get() + page;
