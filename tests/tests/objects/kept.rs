@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Rights to answer that are kept for who waits: in whose slot, and for how long.
 
-use vmm::CPtr;
+use vmm::{CPtr, KernelError};
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, AccountOptions, Amounts, Answer, FaultPolicy, MemoryOptions, PROGRAM_SLOT,
     Refusal, Request,
@@ -120,4 +120,109 @@ fn what_is_kept_in_the_slot_of_one_that_ends_is_kept_on() {
     assert_eq!((woken(&mut world), world.objects.waiting()), (vec![], 0));
     while world.objects.come_round(round, 0) {}
     assert_eq!(woken(&mut world), [(second, Ok(Answer::Done {}))]);
+}
+
+/// Sends a request that waits for memory, and returns the slot with the right to answer it.
+fn wait_for_memory(world: &mut World, program: Program) -> CPtr {
+    let options = MemoryOptions::WRITABLE;
+    let request = Request::CreateMemory { pages: 200, options, slot: D }.encode();
+    let [Arrived::Own(badge)] = world.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
+    let arrived = world.arrive(program, &[B]);
+    world.send(badge, &request, &arrived).waits.expect("it waits")
+}
+
+/// A world as [`two`], where memory is short for [`wait_for_memory`] while [`C`] is there.
+fn two_and_short() -> (World, Program) {
+    let (mut world, program) = two();
+    let limits = Amounts([1000, 100, 1000, 10, 5, 60, 200, 0]);
+    let waits = AccountOptions::OVERCOMMIT | AccountOptions::WAIT;
+    world.ask(program, account(limits, waits, B), &[ACCOUNT_SLOT]).unwrap();
+    world.memory(program, 300, C);
+    (world, program)
+}
+
+/// Does all that is left of what ended; returns what was answered meanwhile.
+fn reap_told(world: &mut World) -> Vec<(CPtr, Result<Answer, Refusal>)> {
+    let mut told = Vec::new();
+    while world.objects.reap_step(&mut world.fixture.vmm).unwrap() {
+        told.extend(woken(world));
+    }
+    told.extend(woken(world));
+    told
+}
+
+/// A162 A269: a request that waits for memory by the slot of a thread that ends waits on by another
+/// of its program's.
+#[test]
+fn a_request_that_waits_by_the_slot_of_one_that_ends_waits_on() {
+    let (mut world, program) = two_and_short();
+    world.program(AMPLE);
+    // The right is another thread's, and the slot of that is empty once it has slept.
+    let of_first = sleep(&mut world, program, 5).unwrap();
+    let slot = wait_for_memory(&mut world, program);
+    world.objects.set_time(100);
+    assert_eq!(woken(&mut world), [(of_first, Ok(Answer::Done {}))]);
+    world.finish(program, END, &[A]);
+    world.reap();
+    assert_eq!((woken(&mut world), world.objects.waiting()), (vec![], 1));
+    world.finish(program, Request::Destroy {}, &[C]);
+    world.reap();
+    assert_eq!(woken(&mut world), [(slot, Ok(Answer::Done {}))]);
+    assert_eq!(world.objects.waiting(), 0);
+}
+
+/// A162: without such a slot it is refused when the thread has ended, though another program has one.
+#[test]
+fn a_request_without_a_slot_of_its_programs_is_refused() {
+    let (mut world, program) = two_and_short();
+    world.program(AMPLE);
+    sleep(&mut world, program, 500).unwrap();
+    let slot = wait_for_memory(&mut world, program);
+    world.finish(program, END, &[A]);
+    assert_eq!(reap_told(&mut world), [(slot, Err(Refusal::OutOfMemory {}))]);
+    assert_eq!(world.objects.waiting(), 0);
+}
+
+/// A269: what is to be given now, and is in the slot of a thread that ends, is given at its end,
+/// though there is another slot.
+#[test]
+fn what_is_due_is_given_at_the_end_of_the_slots_thread() {
+    for lost in [false, true] {
+        let (mut world, program) = two();
+        world.program(AMPLE);
+        let first = sleep(&mut world, program, 500).unwrap();
+        let second = sleep(&mut world, program, 5).unwrap();
+        let told = if lost {
+            world.objects.stop_time();
+            let why = Err(Refusal::NoClock {});
+            vec![(first, why), (second, why)]
+        } else {
+            world.objects.set_time(100);
+            vec![(second, Ok(Answer::Done {}))]
+        };
+        // Nobody asks for the answers before the thread ends.
+        world.finish(program, END, &[A]);
+        let mut answers = reap_told(&mut world);
+        answers.sort_by_key(|(slot, _)| *slot != first);
+        assert_eq!(answers, told);
+    }
+}
+
+/// A249 A269: who sleeps by the slot of a thread that ends while the clock is lost is told so: it
+/// sleeps by no other slot.
+#[test]
+fn who_sleeps_by_the_slot_of_one_that_ends_loses_the_clock_too() {
+    let (mut world, program) = two();
+    world.program(AMPLE);
+    let first = sleep(&mut world, program, 500).unwrap();
+    let second = sleep(&mut world, program, 500).unwrap();
+    world.fixture.kernel().fail_nth(2, KernelError::NotEnoughMemory);
+    assert!(world.ask(program, END, &[A]).is_err());
+    assert!(world.objects.is_busy(), "the rest of the thread is left");
+    world.objects.stop_time();
+    let mut answers = woken(&mut world);
+    answers.extend(reap_told(&mut world));
+    answers.sort_by_key(|(slot, _)| *slot != first);
+    assert_eq!(answers, [(first, Err(Refusal::NoClock {})), (second, Err(Refusal::NoClock {}))]);
+    assert_eq!(world.objects.next_deadline(), None);
 }

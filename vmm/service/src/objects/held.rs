@@ -22,7 +22,7 @@ use vmm_client::objects::{Message, Refusal, Rights, State};
 use super::service::Objects;
 use super::state::place::Queue;
 use super::state::program::Program;
-use super::state::thread::{Held, Thread};
+use super::state::thread::{Due, Held, Thread};
 use super::state::turn::{self, Turn};
 use super::types::{ProgramId, Turnstile, OBJECT_BADGE};
 use crate::types::program::Start;
@@ -130,7 +130,7 @@ impl<'p> Objects<'p> {
         let whose = self.current?;
         let node = self.free_slot(whose)?;
         let (answer, turnstile) = (Some(*answer), turnstile.0);
-        let (whose, due, until) = (whose.number(), false, None);
+        let (whose, due, until) = (whose.number(), Due::Later, None);
         self.set_held(node, Some(Held { whose, answer, turnstile, due, until }));
         self.last_held = Some(node);
         Some(node.reply.get())
@@ -150,7 +150,7 @@ impl<'p> Objects<'p> {
         let thread = threads.find(|thread| thread.has_slot() && runs(thread))?;
         let tcb = thread.tcb()?;
         let (answer, turnstile) = (None, turnstile.0);
-        let (whose, due, until) = (program.number(), false, None);
+        let (whose, due, until) = (program.number(), Due::Later, None);
         drop(threads);
         self.set_held(thread, Some(Held { whose, answer, turnstile, due, until }));
         Some(tcb)
@@ -181,9 +181,9 @@ impl<'p> Objects<'p> {
                 let beside = || self.beside(program).map(|other| &other.turn);
                 turn::come_round(&program.turn, beside, count, (now, self.slice), self.shares)
             });
-            let due = !over;
+            let due = if over { Due::Later } else { Due::Now };
             self.set_held(node, Some(Held { due, ..held }));
-            again |= !due;
+            again |= over;
         }
         again
     }
@@ -254,15 +254,20 @@ impl<'p> Objects<'p> {
     }
 
     /// A thread ends: what is in its slot waits for that, as its own right to be answered goes
-    /// then. A request that waits by it is refused so.
+    /// then. A request that waits by it waits on by an empty slot of its program's; without one it
+    /// is refused so.
     pub(super) fn keep_till_end(&mut self, thread: &'p Thread<'p>, whose: u32, why: Refusal) {
         let mut held = thread.held.get();
-        if thread.waiting.get().is_some() {
+        if thread.waiting.get().is_some() && !self.wait_elsewhere(thread) {
             self.wait_no_more(thread);
             let (answer, turnstile) = (Some(why.encode()), u8::MAX);
-            held = Some(Held { whose, answer, turnstile, due: false, until: None });
+            held = Some(Held { whose, answer, turnstile, due: Due::AtEnd, until: None });
         }
-        self.set_held(thread, held.map(|held| Held { due: false, ..held }));
+        let at_end = |held: Held| match held.due {
+            Due::Now => Held { due: Due::AtEnd, ..held },
+            Due::Later | Due::AtEnd => held,
+        };
+        self.set_held(thread, held.map(at_end));
     }
 
     /// The thread is gone. Returns whether its slot keeps somebody else's answer still, which
@@ -272,17 +277,20 @@ impl<'p> Objects<'p> {
             self.set_held(thread, None);
             return false;
         };
-        if !held.due && self.hand_over(thread, held) {
+        // Who sleeps by this slot has not slept for as long as it said, and without a clock it
+        // sleeps by no other.
+        let later = held.due == Due::Later;
+        let early = later && held.until.is_some();
+        let waits = later && (!early || self.time.is_some());
+        if waits && self.hand_over(thread, held) {
             return false;
         }
-        // Who sleeps by this slot has not slept for as long as it said.
-        let early = held.until.is_some() && !held.due;
         let why = match self.time {
             Some(_) => Refusal::TooManyWaiting { most: self.places() },
             None => Refusal::NoClock {},
         };
         let answer = if early { why.encode() } else { answer };
-        self.set_held(thread, Some(Held { due: true, answer: Some(answer), ..held }));
+        self.set_held(thread, Some(Held { due: Due::Now, answer: Some(answer), ..held }));
         true
     }
 
@@ -298,20 +306,26 @@ impl<'p> Objects<'p> {
             behind = node.key();
             // The slot of one that ends is another's to give.
             if let Some(held) = node.held.get().filter(|_| !node.is_ending()) {
-                self.set_held(node, Some(Held { due: true, ..held }));
+                self.set_held(node, Some(Held { due: Due::Now, ..held }));
             }
         }
     }
 
-    /// I24: what is held is of a program that lives, or is given now. A slot keeps one right to
-    /// answer.
+    /// I24: what is held is of a program that lives, or is given now. What is given later has a time
+    /// or a turnstile, what is given at an end has that. A slot keeps one right to answer.
     pub(super) fn validate_held(&self) -> Result<(), Violation> {
         for node in self.threads.iter() {
             let Some(held) = node.held.get() else { continue };
             let at = node.program_number() as usize;
             let lives = self.programs.find(&held.whose).get().is_some_and(|it| !it.dying.get());
-            if !lives && !held.due && !node.is_ending() {
+            if !lives && held.due == Due::Later && !node.is_ending() {
                 return Err(Violation { rule: "what is held is of a program that lives", at });
+            }
+            if held.due == Due::AtEnd && !node.is_ending() {
+                return Err(Violation { rule: "what is kept till an end has one", at });
+            }
+            if held.due == Due::Later && held.until.is_none() && held.turnstile == u8::MAX {
+                return Err(Violation { rule: "what is given later has a time or a turn", at });
             }
             if node.waiting.get().is_some() {
                 return Err(Violation { rule: "a slot keeps one right to answer", at });

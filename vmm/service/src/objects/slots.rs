@@ -34,6 +34,20 @@ impl<'p> Objects<'p> {
         true
     }
 
+    /// Has the request that waits by the slot of a thread that ends wait by an empty one of its
+    /// program's; returns whether there is one.
+    pub(super) fn wait_elsewhere(&mut self, thread: &'p Thread<'p>) -> bool {
+        let program = thread.program.get().into_iter();
+        let mut others = program.flat_map(|program| self.threads_of(program));
+        let Some(free) = others.find(|other| other.has_slot()) else { return false };
+        drop(others);
+        free.reply.swap(&thread.reply);
+        free.waiting.set(thread.waiting.take());
+        self.queues.update(thread);
+        self.queues.update(free);
+        true
+    }
+
     /// A thread whose slot is empty: of a program, or of another.
     pub(super) fn free_slot(&self, whose: &Program<'p>) -> Option<&'p Thread<'p>> {
         let own = self.threads_of(whose).find(|thread| thread.has_slot());

@@ -17,7 +17,7 @@ use super::state::object::Object;
 use super::state::place::Queue;
 use super::state::program::Program;
 use super::state::supplied::{PageWait, Phase};
-use super::state::thread::{Held, Thread};
+use super::state::thread::{Due, Held, Thread};
 
 impl<'p> Objects<'p> {
     /// Says how late it is: milliseconds since any moment, which stays the same. From the first
@@ -31,7 +31,7 @@ impl<'p> Objects<'p> {
         let is_due = |until: Option<u64>| until.is_some_and(|until| until <= now);
         while let Some(thread) = self.queues.first(Queue::Asleep) {
             let Some(held) = thread.held.get().filter(|held| is_due(held.until)) else { break };
-            self.set_held(thread, Some(Held { due: true, ..held }));
+            self.set_held(thread, Some(Held { due: Due::Now, ..held }));
         }
         while let Some((thread, _)) = self.waits.next_late().filter(|(_, until)| *until <= now) {
             self.wake(thread, Phase::IsRefused { late: true });
@@ -46,7 +46,7 @@ impl<'p> Objects<'p> {
         while let Some(thread) = self.queues.first(Queue::Asleep) {
             let answer = Some(Refusal::NoClock {}.encode());
             let held = thread.held.get();
-            let held = held.map(|held| Held { due: true, answer, until: None, ..held });
+            let held = held.map(|held| Held { due: Due::Now, answer, until: None, ..held });
             self.set_held(thread, held);
         }
         while let Some((thread, _)) = self.waits.next_late() {
@@ -110,7 +110,7 @@ impl<'p> Objects<'p> {
         let thread = self.slot_to_wait(vmm, sender);
         let thread = thread.ok_or_else(|| Refusal::TooManyWaiting { most: self.places() })?;
         let (answer, until) = (Some(Answer::Done {}.encode()), self.after(ms));
-        let (whose, turnstile, due) = (sender.number(), u8::MAX, false);
+        let (whose, turnstile, due) = (sender.number(), u8::MAX, Due::Later);
         self.set_held(thread, Some(Held { whose, answer, turnstile, due, until }));
         self.last_kept = Some(thread);
         Ok(thread.reply.get())
@@ -133,7 +133,8 @@ impl<'p> Objects<'p> {
     pub(super) fn validate_time(&self) -> Result<(), Violation> {
         let hold = |rule, holds: bool| holds.then_some(()).ok_or(Violation { rule, at: 0 });
         let sleeps = |thread: &Thread<'p>| {
-            let held = thread.held.get().filter(|held| !held.due && !thread.is_ending());
+            let held =
+                thread.held.get().filter(|held| held.due == Due::Later && !thread.is_ending());
             held.and_then(|held| held.until)
         };
         let asleep = self.threads.iter().filter_map(sleeps).min();

@@ -28,6 +28,18 @@ pub(crate) struct Waiting {
     pub lacks: u32,
 }
 
+/// When what a slot keeps is given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Due {
+    /// When others had a turn, or its time has come. Whoever waits by the slot of a thread that ends
+    /// waits on by another slot.
+    Later,
+    /// At the end of the thread whose slot it is, which is being taken apart.
+    AtEnd,
+    /// Now.
+    Now,
+}
+
 /// What is kept until others had a turn.
 #[derive(Clone, Copy)]
 pub(crate) struct Held {
@@ -38,8 +50,7 @@ pub(crate) struct Held {
     pub answer: Option<Message>,
     /// The number of what tells when the others had their turn.
     pub turnstile: u8,
-    /// Whether it is given now.
-    pub due: bool,
+    pub due: Due,
     /// When it is given, in milliseconds of the clock: the answer of one that sleeps.
     pub until: Option<u64>,
 }
@@ -247,8 +258,8 @@ impl Thread<'_> {
     /// Where its slot is in the queues.
     pub fn place(&self) -> Place {
         match (self.held.get(), self.waiting.get()) {
-            (Some(Held { due: true, answer: Some(_), .. }), _) => (Queue::Answers, 0),
-            (Some(Held { due: true, .. }), _) => (Queue::Threads, 0),
+            (Some(Held { due: Due::Now, answer: Some(_), .. }), _) => (Queue::Answers, 0),
+            (Some(Held { due: Due::Now, .. }), _) => (Queue::Threads, 0),
             _ if self.is_ending() => (Queue::None, 0),
             (Some(Held { until: Some(until), .. }), _) => (Queue::Asleep, until),
             (Some(Held { turnstile, .. }), _) => (Queue::Turnstile(turnstile), 0),
