@@ -17,6 +17,7 @@
 //! | `large_failures` | the same, where calls fail and where something is short |
 //! | `resizing` | memory made smaller and larger |
 //! | `refusals` | what each request is refused for, with nothing changed |
+//! | `end_failures` | each call fails by which programs, threads and accounts end |
 //! | `failures` | each kernel call of each request fails: nothing is lost |
 //! | `starved` | n pages, slots or nodes are left for each request: nothing is lost |
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
@@ -58,6 +59,7 @@ mod cnodes;
 mod console;
 mod controls;
 mod elf;
+mod end_failures;
 mod failures;
 mod faults;
 mod few_slots;

@@ -64,11 +64,15 @@ impl<'p> Objects<'p> {
         Ok(true)
     }
 
-    /// A CNode waits for an account that ends.
+    /// I33: a CNode waits for an account that ends, or whose program does: that is taken apart first.
     pub(super) fn validate_emptied(&self) -> Result<(), Violation> {
         let Some(Emptied { account, .. }) = self.emptied else { return Ok(()) };
         let found = self.tables.objects.find(&account);
-        match found.get().is_some_and(|object| object.dying.get() && object.programs.get() == 0) {
+        let ends = |account: &Object<'p>| {
+            let program = self.found_programs.with_account(account);
+            program.map_or(account.dying.get(), |program| program.dying.get())
+        };
+        match found.get().is_some_and(ends) {
             true => Ok(()),
             false => Err(Violation { rule: "a CNode is emptied by an end", at: account as usize }),
         }
