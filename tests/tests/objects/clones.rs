@@ -10,6 +10,7 @@ use vmm_service::objects::protocol::{
     Rights, SPACE_SLOT, Supply,
 };
 
+use crate::support::Target;
 use crate::world::{A, B, C, D, PAGE, Program, World, account};
 
 const BOTH: Rights = Rights::READ_WRITE;
@@ -249,9 +250,6 @@ fn a_clone_that_is_refused_leaves_nothing() {
     let occupied = Refusal::SlotOccupied { slot: A };
     world.refused(program, Request::Clone { slot: A }, FROM, occupied);
     world.refused(program, Request::Clone { slot: 600 }, FROM, Refusal::BadSlot { slot: 600 });
-    let start = world.map(program, A, 200, Rights::READ);
-    world.refused(program, CLONE, FROM, Refusal::InUse { times: 1 });
-    world.finish(program, Request::Unmap { address: start }, &[SPACE_SLOT]);
     // A slot that is filled meanwhile.
     let before = figures(&mut world, program);
     for _ in 0..2 {
@@ -276,16 +274,106 @@ fn a_clone_that_is_refused_leaves_nothing() {
     assert_eq!(figures(&mut world, program), before);
 }
 
-/// A233: a page that somebody else has is named by its number.
+/// A262: a page that a pager shares is copied, as are those behind it.
 #[test]
-fn what_is_shared_is_not_cloned() {
-    let (mut world, program) = filled(5);
-    let paged = Request::CreatePaged { pages: 4, most: 2, slot: C };
-    world.ask(program, paged, &[ACCOUNT_SLOT]).unwrap();
-    let (first, pages, from, how) = (0, 1, 2, Supply::Share);
-    let supply = Request::Supply { first, pages, from, how, write: false };
-    world.ask(program, supply, &[C, A]).unwrap();
-    world.refused(program, CLONE, FROM, Refusal::Shared { page: 2 });
+fn what_is_shared_is_copied() {
+    for pages in [5, 90] {
+        let (mut world, program) = filled(pages);
+        let paged = Request::CreatePaged { pages: 4, most: 2, slot: C };
+        world.ask(program, paged, &[ACCOUNT_SLOT]).unwrap();
+        let (first, from, how) = (0, pages as u32 - 3, Supply::Share);
+        let supply = Request::Supply { first, pages: 1, from, how, write: true };
+        world.ask(program, supply, &[C, A]).unwrap();
+        world.finish(program, CLONE, FROM);
+        assert_eq!(contents(&mut world, program, B, pages), as_filled(pages));
+        let start = world.map(program, C, 1, BOTH);
+        assert!(world.touch(program, start, Write));
+        world.fixture.write(program.id.space(), start, 99);
+        let both = [A, B].map(|slot| read(&mut world, program, slot, pages - 3));
+        assert_eq!(both, [99, as_filled(pages)[pages - 3]]);
+    }
+}
+
+/// A262: what is mapped is cloned at once, or in pieces; its mappings stay as they are, and neither
+/// sees what is written to the other.
+#[test]
+fn what_is_mapped_is_cloned() {
+    for (pages, requests) in [(20, 1), (37, 1), (38, 2), (200, 6)] {
+        let (mut world, program) = filled(pages);
+        let starts = [(); 2].map(|()| world.map(program, A, pages as u32, BOTH));
+        for start in starts {
+            assert!(world.touch(program, start, Write) && world.touch(program, start + PAGE, Read));
+        }
+        let mappings = |world: &World| {
+            let kernel = world.fixture.kernel();
+            let vspace = world.fixture.vmm.vspace(program.id.space()).unwrap();
+            starts.map(|start| [start, start + PAGE].map(|at| kernel.mapping(vspace, at)))
+        };
+        let before = mappings(&world);
+        assert!(before.iter().flatten().all(Option::is_some));
+        let mut asked = 1;
+        while world.ask(program, CLONE, FROM) == Ok(Answer::More {}) {
+            assert!(world.is_empty(program, B), "there is no capability before it is done");
+            asked += 1;
+        }
+        assert_eq!(asked, requests, "{pages} pages");
+        let there = (0..pages).filter(|&page| is_there(page)).count();
+        let Ok(Answer::Memory { committed, mappings: 0, .. }) =
+            world.ask(program, Request::Info {}, &[B])
+        else {
+            panic!("it is no memory object")
+        };
+        assert_eq!(committed as usize, there);
+        assert_eq!(mappings(&world), before, "they stay as they are");
+        assert_eq!(contents(&mut world, program, B, pages), as_filled(pages));
+        world.fixture.write(program.id.space(), starts[0], 77);
+        write(&mut world, program, B, 1, 88);
+        let firsts = [A, B].map(|slot| read(&mut world, program, slot, 0));
+        let seconds = [A, B].map(|slot| read(&mut world, program, slot, 1));
+        assert_eq!((firsts, seconds), ([77, 1], [2, 88]));
+        // A clone of the clone takes no copies.
+        world.finish(program, Request::Clone { slot: C }, &[B, ACCOUNT_SLOT]);
+        assert_eq!(read(&mut world, program, C, 1), 88);
+        world.ask(program, Request::Unmap { address: starts[1] }, &[SPACE_SLOT]).unwrap();
+    }
+}
+
+/// A262: what is written between two pieces is in the clone where its turn comes later; a request
+/// that changes the object has the clone begun anew.
+#[test]
+fn what_is_written_between_pieces_is_seen_by_turns() {
+    for by_request in [false, true] {
+        let (mut world, program) = filled(100);
+        let start = world.map(program, A, 100, BOTH);
+        assert_eq!(world.ask(program, CLONE, FROM), Ok(Answer::More {}));
+        for page in [0, 99] {
+            if by_request {
+                write(&mut world, program, A, page, 222);
+            } else {
+                assert!(world.touch(program, start + page * PAGE, Write));
+                world.fixture.write(program.id.space(), start + page * PAGE, 222);
+            }
+        }
+        assert_eq!(world.objects.clones_being_made(), usize::from(!by_request));
+        world.finish(program, CLONE, FROM);
+        let seen = [0, 99].map(|page| read(&mut world, program, B, page));
+        assert_eq!(seen, if by_request { [222, 222] } else { [1, 222] });
+    }
+}
+
+/// A262: few pages of many are found: a request looks at so many as are not there, and no more.
+#[test]
+fn few_pages_of_many_are_copied() {
+    let mut world = World::of(Target::Ia32, Amounts([3000, 1000, 20_000, 500, 200, 4000, 9000, 0]));
+    let program = world.program(Amounts([2500, 100, 4000, 20, 10, 100, 300, 0]));
+    world.memory(program, 1100, A);
+    for page in [0, 1090] {
+        write(&mut world, program, A, page, 5);
+    }
+    world.map(program, A, 1100, Rights::READ);
+    assert_eq!(world.ask(program, CLONE, FROM), Ok(Answer::More {}));
+    assert_eq!(world.ask(program, CLONE, FROM), Ok(Answer::Done {}));
+    assert_eq!([0, 700, 1090].map(|page| read(&mut world, program, B, page)), [5, 0, 5]);
 }
 
 /// A233: each call of each piece is refused in its turn: nothing of the clone is left, and the next
@@ -293,9 +381,12 @@ fn what_is_shared_is_not_cloned() {
 #[test]
 fn a_clone_of_which_a_piece_fails_is_made_anew() {
     let mut failures = 0;
-    for piece in 0..2 {
+    for (piece, mapped) in [(0, false), (1, false), (0, true), (1, true)] {
         for nth in (1..12).chain([1000]) {
             let (mut world, program) = filled(80);
+            if mapped {
+                world.map(program, A, 1, Rights::READ);
+            }
             let before = figures(&mut world, program);
             if piece == 1 {
                 assert_eq!(world.ask(program, CLONE, FROM), Ok(Answer::More {}));

@@ -184,7 +184,7 @@ fn end_failing(
     ((ended, world.figures(), used), failed)
 }
 
-/// A262: what ends goes on ending where it was, whichever call of it fails, and in the end all is
+/// A277: what ends goes on ending where it was, whichever call of it fails, and in the end all is
 /// there again.
 #[test]
 fn what_ends_has_ended_whichever_call_fails() {

@@ -97,8 +97,6 @@ fn a_clone_shows_what_there_was_and_keeps_what_is_written_to_itself() {
     let start = world.map(program, A, 4, Rights::READ_WRITE);
     assert!(world.touch(program, start + PAGE, Access::Write));
     world.fixture.write(space, start + PAGE, 7);
-    let used = Refusal::InUse { times: 1 };
-    world.refused(program, Request::Clone { slot: B }, &[A, ACCOUNT_SLOT], used);
     world.finish(program, Request::Unmap { address: start }, &[SPACE_SLOT]);
     world.ask(program, Request::Clone { slot: B }, &[A, ACCOUNT_SLOT]).unwrap();
     let origin = world.map(program, A, 4, Rights::READ_WRITE);

@@ -141,8 +141,12 @@ messages! {
         /// Memory that shows what another object holds, copy-on-write. Answered with
         /// [`Answer::More`] while there is more to do: whoever asks for the same again goes on with
         /// it, and when all is done the capability is in the slot. A program that asks for another
-        /// clone of more than [`MAX_PAGES`](super::MAX_PAGES) pages ends that; so does a change of
-        /// the object, whoever makes it, and then it is begun anew.
+        /// clone in pieces ends that; so does a change of the object by a request, whoever makes
+        /// it, and then it is begun anew.
+        ///
+        /// Of an object that is mapped, that was located, or whose pages a pager shares, the pages
+        /// are copied, 32 with a request: no mapping of it is touched. What threads write to it
+        /// between two of the requests is in the clone where that page's turn comes later.
         0x022 Clone {
             /// The empty slot for the capability to it.
             slot: u32,

@@ -8,21 +8,31 @@
 //!   … the last ────────────────────────────────────► the capability ──► Done
 //! ```
 //!
+//! Of what is mapped, located or has other users, the pages are copied. Anything else is cloned on
+//! demand.
+//!
 //! A program has one clone at the most that is being made. It ends, as if it had never been begun,
 //! with the program, with a piece that is refused, with another clone that the program begins, and
 //! when what it is made of changes: that is its holders' matter, who need not know of the clone.
 
-use vmm::{CPtr, Kernel, KernelError, Memory, Placement, Rights as CapRights, Violation, Vmm};
+use vmm::{
+    CPtr, Kernel, KernelError, Memory, Placement, RegionId, Rights as CapRights, Violation, Vmm,
+};
 use vmm_client::objects::{Answer, Kind, Refusal, MAX_PAGES, PAGE_BYTES};
 
 use super::answers::{narrow, refuse, refuse_slot, Answered, Refused};
 use super::capabilities::{slot_path, Place};
 use super::large::refuse_large;
-use super::memory::{check_unlocated, cost, in_store};
+use super::memory::{cost, in_store};
+use super::pagers::{at, copy_page};
 use super::service::{clearing, Objects};
 use super::state::counts::{add, sub};
 use super::state::object::{Object, What};
 use super::state::program::{Cloning, Program};
+
+/// The most pages that one request copies, and looks at for those that are there.
+const MAX_COPIED: u32 = 32;
+const MAX_LOOKED_AT: u32 = 1024;
 
 impl<'p> Objects<'p> {
     /// Serves [`vmm_client::objects::Request::Clone`].
@@ -34,21 +44,23 @@ impl<'p> Objects<'p> {
     ) -> Answered {
         let Place { program, payer, slot } = place;
         refuse_large(memory, 0)?;
-        check_unlocated(memory, 0)?;
-        // Their pages would have to be under copy-on-write wherever they are mapped.
-        if memory.mappings.get() != 0 {
-            return Err(Refusal::InUse { times: memory.mappings.get() });
-        }
+        // Under copy-on-write these would have to be wherever they are mapped; or a page whose
+        // physical address was told would be another's.
+        let copies = memory.mappings.get() != 0 || memory.located.get();
         let goes_on = program.cloning.get().filter(|cloning| {
             let paid = cloning.clone.payer.get().is_some_and(|paying| paying.is(payer));
             paid && cloning.source.is(memory) && cloning.slot == slot
         });
         let cloning = match goes_on {
             Some(cloning) => cloning,
+            None if copies => self.begin_clone(vmm, place, (memory, true))?,
             None if memory.committed.get() <= MAX_PAGES => {
-                return self.clone_at_once(vmm, place, memory);
+                match self.clone_at_once(vmm, place, memory) {
+                    Err(Refusal::Shared { .. }) => self.begin_clone(vmm, place, (memory, true))?,
+                    answered => return answered,
+                }
             }
-            None => self.begin_clone(vmm, place, memory)?,
+            None => self.begin_clone(vmm, place, (memory, false))?,
         };
         let answered = self.clone_step(vmm, place, cloning);
         let waits = payer.account().is_some_and(|account| account.waits);
@@ -83,12 +95,13 @@ impl<'p> Objects<'p> {
         Ok(Answer::Done {})
     }
 
-    /// Makes a clone of which no page is there yet. The one that the program has begun before ends.
+    /// Makes a clone of which no page is there yet, whose pages are copies, or not. The one that the
+    /// program has begun before ends.
     fn begin_clone<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         Place { program, payer, slot }: Place<'p>,
-        memory: &'p Object<'p>,
+        (memory, copies): (&'p Object<'p>, bool),
     ) -> Result<Cloning<'p>, Refused> {
         let What::Memory { region, pages, options } = memory.what.get() else {
             return Err(Refusal::Internal {});
@@ -108,7 +121,7 @@ impl<'p> Objects<'p> {
         };
         clone.what.set(What::Memory { region, pages, options });
         self.abandon_clone(program);
-        let cloning = Cloning { clone, source: memory, slot, done: 0 };
+        let cloning = Cloning { clone, source: memory, slot, done: 0, copies };
         clone.cloner.set(Some(number));
         add(&memory.clones, 1);
         self.found_programs.set_cloning(program, Some(cloning));
@@ -128,19 +141,10 @@ impl<'p> Objects<'p> {
         else {
             return Err(Refusal::Internal {});
         };
-        let mapped = |vmm: &Vmm<'p, K>| {
-            let summary = vmm.space_summary(region.space()).map_err(refuse)?;
-            Ok::<_, Refused>(summary.mapped_pages)
-        };
         if done < pages {
-            let (before, most) = (mapped(vmm)?, MAX_PAGES as usize);
-            let passed =
-                clearing(vmm, |vmm| vmm.clone_pages_on_demand(from, done as usize, region, most));
-            let passed = passed.map_err(|error| refuse_page(error, from))?;
-            add(&clone.committed, narrow(mapped(vmm)? - before));
-            let done = done.saturating_add(narrow(passed));
-            let cloning = Some(Cloning { done, ..cloning });
-            self.found_programs.set_cloning(place.program, cloning);
+            let cloning = pass_pages(vmm, cloning, (from, region), pages)?;
+            self.found_programs.set_cloning(place.program, Some(cloning));
+            let Cloning { done, .. } = cloning;
             if done < pages {
                 return Ok(Answer::More {});
             }
@@ -192,19 +196,21 @@ impl<'p> Objects<'p> {
     }
 
     /// I40: a clone that is being made is one program's, nobody has a capability to it, and what it
-    /// is made of counts it and is mapped nowhere.
+    /// is made of counts it and is mapped nowhere, unless it is copied.
     pub(super) fn validate_clones(&self) -> Result<(), Violation> {
         let hold = |rule, object: &Object<'p>, holds: bool| {
             holds.then_some(()).ok_or(Violation { rule, at: object.number.get() as usize })
         };
         let all = || self.programs.iter().filter_map(|program| program.cloning.get());
         for program in self.programs.iter() {
-            let Some(Cloning { clone, source, .. }) = program.cloning.get() else { continue };
+            let Some(cloning) = program.cloning.get() else { continue };
+            let Cloning { clone, source, copies, .. } = cloning;
             let own = clone.cloner.get().is_some_and(|it| it.number.get() == program.number());
             hold("a clone that is being made is its program's", clone, own)?;
             hold("nobody has a clone that is being made", clone, clone.capabilities.get() == 0)?;
-            let mapped = source.mappings.get() + clone.mappings.get();
-            hold("what is being cloned is mapped nowhere", source, mapped == 0)?;
+            hold("a clone that is being made is mapped nowhere", clone, clone.mappings.get() == 0)?;
+            let unmapped = copies || source.mappings.get() == 0;
+            hold("what is being cloned is mapped nowhere", source, unmapped)?;
         }
         for object in self.tables.objects.iter() {
             let of = all().filter(|cloning| cloning.source.is(object)).count();
@@ -230,6 +236,50 @@ fn check_empty<'p, K: Kernel + Memory<'p>>(
         Err(vmm::Error::Kernel { error: KernelError::FailedLookup, .. }) => Ok(()),
         Err(error) => Err(refuse_slot(error, slot)),
     }
+}
+
+/// Has the next pages of a clone be what its origin holds: so many as one request does, of which
+/// those that are there are counted. Where one has other users, copies are made from there on.
+fn pass_pages<'p, K: Kernel + Memory<'p>>(
+    vmm: &mut Vmm<'p, K>,
+    cloning: Cloning<'p>,
+    (from, into): (RegionId, RegionId),
+    pages: u32,
+) -> Result<Cloning<'p>, Refused> {
+    let Cloning { clone, done, copies, .. } = cloning;
+    if !copies {
+        let mapped = |vmm: &Vmm<'p, K>| {
+            let summary = vmm.space_summary(into.space()).map_err(refuse)?;
+            Ok::<_, Refused>(summary.mapped_pages)
+        };
+        let (before, most) = (mapped(vmm)?, MAX_PAGES as usize);
+        let passed =
+            clearing(vmm, |vmm| vmm.clone_pages_on_demand(from, done as usize, into, most));
+        match passed {
+            Ok(passed) => {
+                add(&clone.committed, narrow(mapped(vmm)? - before));
+                return Ok(Cloning { done: done.saturating_add(narrow(passed)), ..cloning });
+            }
+            Err(vmm::Error::Shared { .. }) => {}
+            Err(error) => return Err(refuse(error)),
+        }
+    }
+    let (mut page, mut copied) = (done, 0);
+    let end = pages.min(done.saturating_add(MAX_LOOKED_AT));
+    while page < end && copied < MAX_COPIED {
+        let origin = (from.space(), at(from, page));
+        if vmm.mapping_at(origin.0, origin.1).map_err(refuse)?.is_some() {
+            match copy_page(vmm, origin, (into, page)) {
+                Ok(()) => copied += 1,
+                // What was copied is not copied again.
+                Err(_) if copied != 0 => break,
+                Err(error) => return Err(refuse(error)),
+            }
+        }
+        page += 1;
+    }
+    add(&clone.committed, copied);
+    Ok(Cloning { done: page, copies: true, ..cloning })
 }
 
 /// What a client is told of an error about pages of a memory object, which lie in this region.

@@ -22,6 +22,8 @@ pub(crate) struct Cloning<'p> {
     pub slot: u32,
     /// How many of its pages are done.
     pub done: u32,
+    /// Whether pages are copied: what it is made of is mapped, located, or has other users.
+    pub copies: bool,
 }
 
 /// The CNode of a program that ended, which is empty when its account has ended.
