@@ -287,12 +287,13 @@ list_bins() {
     done
 }
 
-# build_program KERNEL PROFILE PROGRAM: builds a root task and sets PROGRAM_ELF.
+# build_program KERNEL PROFILE PROGRAM [CLIENT...]: builds a root task, with the clients that travel in its
+# image and those that are named, and sets PROGRAM_ELF.
 build_program() {
     local kernel=$1 profile=$2 program=$3 folder=$2
     [[ $profile == dev ]] && folder=debug
     say "building $program for the $kernel kernel on $ARCH"
-    CLIENTS=$(clients_of "$program") target_cargo "$kernel" cargo build --quiet --profile "$profile" -p roottask --bin "$program" ||
+    CLIENTS="$(clients_of "$program") ${*:4}" target_cargo "$kernel" cargo build --quiet --profile "$profile" -p roottask --bin "$program" ||
         die "building $program failed"
     PROGRAM_ELF=$(target_folder "$kernel")/$TARGET/$folder/$program
 }

@@ -50,7 +50,7 @@ def make_parser():
     add("program", metavar="PROGRAM", nargs="?", help="what is booted")
     add_machine_options(parser, 16, 4096)
     add("--client", metavar="FILE", action="extend", nargs="+", default=[], dest="clients",
-        help="a client program (ELF) that PROGRAM, serve-files if none is named, starts as init with ARGUMENTS; "
+        help="a client program (ELF), or the name of one in roottask/clients, that PROGRAM, serve-files if none is named, starts as init with ARGUMENTS; "
              "of several, init finds the others as memory by their names' first 20 bytes")
     add("--device", metavar="DEVICE", action="append", default=[], dest="devices",
         type=options.matching(DEVICE, "a device", "ports=0x1f0-0x1f7, irq=14, memory=0xb8000:4096, physical, ide"),
@@ -104,8 +104,8 @@ def parse(words):
     if len(wanted.clients) > MAX_CLIENTS:
         parser.error(f"{len(wanted.clients)} clients: at most {MAX_CLIENTS} reach the guest")
     for client in wanted.clients:
-        if fault := toolchain.elf_fault(client, wanted.arch):
-            parser.error(fault)
+        if not is_named(client) and (fault := toolchain.elf_fault(client, wanted.arch)):
+            parser.error(fault if "/" in client else f"{fault}; nor is it one of {' '.join(toolchain.clients())}")
     if wanted.disk and not os.path.isfile(wanted.disk):
         parser.error(f"--disk: no file {wanted.disk}")
     size = len(wanted.arguments.encode(errors="surrogateescape"))
@@ -117,9 +117,16 @@ def parse(words):
     if wanted.path:
         if fault := toolchain.elf_fault(wanted.program, wanted.arch):
             parser.error(fault)
+        if named := list(filter(is_named, wanted.clients)):
+            parser.error(f"{named[0]} is built with a program of roottask/: name one, or the client's file")
     elif wanted.program not in toolchain.programs():
         parser.error(f"roottask/ has no program {wanted.program}")
     return wanted
+
+
+def is_named(client):
+    """Whether a client is named as one of roottask/clients, and not as a file."""
+    return client in toolchain.clients() and not os.path.exists(client)
 
 
 def print_gdb_command(wanted, elf):
@@ -136,10 +143,15 @@ def print_gdb_command(wanted, elf):
 def prepare(wanted):
     """The machine that was asked for, with what it boots built."""
     toolchain.set_up(wanted.arch)
-    elf = Path(wanted.program).resolve() if wanted.path else toolchain.build(
-        SCRIPT, wanted.arch, wanted.kernel, wanted.profile, wanted.program)
+    elf, clients = Path(wanted.program).resolve(), wanted.clients
+    if not wanted.path:
+        named = list(filter(is_named, clients))
+        elf, built = toolchain.build(
+            SCRIPT, wanted.arch, wanted.kernel, wanted.profile, wanted.program, *named)
+        found = dict(zip(named, map(str, built)))
+        clients = [found.get(client, client) for client in clients]
     made = machine.Machine(wanted.arch, wanted.kernel, wanted.memory, elf,
-                           arguments=wanted.arguments, icount=wanted.icount, clients=wanted.clients,
+                           arguments=wanted.arguments, icount=wanted.icount, clients=clients,
                            devices=wanted.devices, large_pages=wanted.large_pages,
                            drive=wanted.disk and machine.drive(wanted.disk))
     if wanted.monitor:

@@ -180,7 +180,7 @@ def prepare(wanted):
             toolchain.set_up(wanted.arch, "--live")
         except interrupts.Failed:
             pass  # such as without a network: the run does without
-    elf = Path(wanted.elf).resolve() if wanted.elf else toolchain.build(
+    elf = Path(wanted.elf).resolve() if wanted.elf else toolchain.build_one(
         SCRIPT, wanted.arch, wanted.kernel, "release", "stress")
     made = machine.Machine(wanted.arch, wanted.kernel, wanted.memory, elf,
                            arguments=guest_arguments(wanted), icount=wanted.icount)

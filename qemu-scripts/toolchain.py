@@ -20,7 +20,16 @@ ARCHITECTURES = {
 
 def programs():
     """The names of the root tasks, in order."""
-    folder = ROOT / "roottask" / "src" / "bin"
+    return names_in(ROOT / "roottask" / "src" / "bin")
+
+
+def clients():
+    """The names of the client programs, in order."""
+    return names_in(ROOT / "roottask" / "clients" / "src" / "bin")
+
+
+def names_in(folder):
+    """The names of the programs whose sources lie in a folder."""
     single = [path.stem for path in folder.glob("*.rs")]
     return sorted([*single, *(path.parent.name for path in folder.glob("*/main.rs"))])
 
@@ -59,10 +68,17 @@ def lib(script, arch, commands, *words):
         return told.read().strip()
 
 
-def build(script, arch, kernel, profile, program):
+def build_one(script, arch, kernel, profile, program):
     """Builds a root task; the path of its ELF file."""
-    commands = 'choose_target_rust; build_program "$@"; echo "$PROGRAM_ELF" >&3'
-    return Path(lib(script, arch, commands, kernel, profile, program))
+    return build(script, arch, kernel, profile, program)[0]
+
+
+def build(script, arch, kernel, profile, program, *named):
+    """Builds a root task, and client programs by their names; the paths of its ELF file and of theirs."""
+    commands = ('choose_target_rust; build_program "$@"; echo "$PROGRAM_ELF" >&3; '
+                'echo "$(target_folder "$1")/$TARGET/client/stripped" >&3')
+    elf, folder = map(Path, lib(script, arch, commands, kernel, profile, program, *named).splitlines())
+    return elf, [folder / name for name in named]
 
 
 def elf_fault(path, arch):

@@ -182,6 +182,11 @@ clients_by_command_line() {
         [[ $printed == *"worker: $file has $pages pages"* ]] || return
     done
     [[ $printed == *'server: worker exits with 0'* ]] || return
+    # Those of this project go by their names.
+    printed=$("$SCRIPTS/run.sh" --client snapshot | plain_lines | tee /dev/stderr) || return
+    [[ $printed == *'snapshot: 100 words are kept that were overwritten'* ]] || return
+    exits_with 2 "$SCRIPTS/run.sh" --client no-such-client || return
+    exits_with 2 "$SCRIPTS/run.sh" "$SCRIPTS/../build/no/file" --client snapshot || return
     # They have a clock, unless init was given the timer: `sleep 0` says whether there is one.
     "$SCRIPTS/run.sh" --client "$folder/worker" -- sleep 0 || return
     printed=$("$SCRIPTS/run.sh" --client "$folder/worker" --device irq=0 -- sleep 0 | plain_lines) && return 1

@@ -51,7 +51,7 @@ readme_shows_programs() {
     local folder=$ROOT/roottask/src/bin
     (($(grep -cv '^$' "$folder/serve.rs") <= 25)) || return
     # shellcheck disable=SC2016 # backquotes of Markdown
-    diff <(grep -hv '^// SPDX' "$folder/hello.rs" "$folder/serve.rs") \
+    diff <(grep -hv '^// SPDX' "$folder/hello.rs" "$folder/serve.rs" "$ROOT/roottask/clients/src/bin/snapshot.rs") \
         <(sed -n '/^```rust$/,/^```$/{/^```/!p}' README.md)
 }
 

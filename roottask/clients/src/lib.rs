@@ -29,6 +29,7 @@
 //!   bin/mapper.rs  has a map in such memory
 //!   bin/keeper.rs  keeps pages of such memory, and looks at them
 //!   bin/worker.rs  does as its arguments say: adds, starts another, overflows its stack
+//!   bin/snapshot.rs  keeps what its memory held, as the README shows
 //!   bin/lender.rs   makes memory, lends it, takes it back: objects by capabilities
 //!   bin/borrower.rs  is lent memory, and touches it when it was taken back
 //!   bin/vandal.rs  does all it can to its own CNode

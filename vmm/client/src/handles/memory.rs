@@ -5,11 +5,13 @@ use super::call::{call, finish, into_slot};
 use super::error::Result;
 use super::kinds::{Account, Handle, Memory};
 use super::object::{no_answer, Object};
-use crate::objects::{Answer, Piece, Request};
+use crate::objects::{Answer, MemoryOptions, Piece, Request};
 
 /// What is known of a memory object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemoryInfo {
+    /// What it is: whether it can be written, has large pages, how it is cached.
+    pub options: MemoryOptions,
     /// Its pages.
     pub pages: u32,
     /// How many of them are there.
@@ -25,8 +27,8 @@ impl Memory {
     /// [`super::Error::Refused`].
     pub fn pages(&self) -> Result<MemoryInfo> {
         match self.info()? {
-            Answer::Memory { pages, committed, mappings, .. } => {
-                Ok(MemoryInfo { pages, committed, mappings })
+            Answer::Memory { options, pages, committed, mappings, .. } => {
+                Ok(MemoryInfo { options, pages, committed, mappings })
             }
             _ => Err(no_answer("Info")),
         }
@@ -96,9 +98,11 @@ impl Memory {
         }
     }
 
-    /// Memory that shows what this shows now, copy-on-write, while this is mapped nowhere. A
-    /// request for each 64 pages that are there; where others change this meanwhile, it begins
-    /// anew.
+    /// Memory that shows what this shows now, copy-on-write. A request for each 64 pages that are
+    /// there; where others change this by requests meanwhile, it begins anew.
+    ///
+    /// While this is mapped, or once a page of it was located, its pages are copied, 32 with a
+    /// request: what threads write meanwhile is in the copy of pages whose turn comes later.
     ///
     /// # Errors
     /// [`super::Error::Refused`], [`super::Error::OutOfSlots`].
