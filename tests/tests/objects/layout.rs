@@ -202,6 +202,8 @@ fn refusals(of: Values) -> Vec<Refusal> {
         Refusal::NoRoom {},
         Refusal::NoSuchPhysical { address },
         Refusal::NotRelated {},
+        Refusal::NotPayer {},
+        Refusal::NotReadable {},
         Refusal::TooDeep { most: place },
         Refusal::StillMapped { pages: place },
         Refusal::WrongState { state: State::Loading },

@@ -87,7 +87,7 @@ fn a_move_that_is_refused_leaves_the_mapping_where_it_was() {
         (THERE, 0, read, Refusal::NoMapping { address: THERE }),
         (start, THERE, both, Refusal::BeyondRights { asked: Rights::WRITE }),
         (start, THERE, read | Rights::USE, Refusal::BeyondRights { asked: Rights::USE }),
-        (other, THERE, Rights::WRITE, Refusal::BeyondRights { asked: Rights::empty() }),
+        (other, THERE, Rights::WRITE, Refusal::NotReadable {}),
         (start, THERE + 1, read, Refusal::BadAddress { address: THERE + 1 }),
         (start, other, read, Refusal::Overlap { address: other }),
         (start, start + PAGE, read, Refusal::Overlap { address: start + PAGE }),

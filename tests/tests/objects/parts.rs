@@ -247,7 +247,10 @@ fn parts_that_cannot_be_are_refused_with_nothing_changed() {
         (start, Rights::WRITE, Rights::empty()),
         (start, Rights::empty(), Rights::empty()),
     ] {
-        let why = Refusal::BeyondRights { asked };
+        let why = match asked.is_empty() {
+            true => Refusal::NotReadable {},
+            false => Refusal::BeyondRights { asked },
+        };
         world.refused(program, protect(address, 2, rights), SPACE, why);
     }
     // Where parts have different rights, the end of all of them counts.

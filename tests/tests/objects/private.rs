@@ -203,9 +203,7 @@ fn copies_are_paid_for_when_it_is_mapped() {
     world.refused(reader, far, slots, Refusal::BeyondEnd { pages: 4 });
     let at = |address| Request::MapPrivate { address, first: 0, pages: 1, rights: both };
     world.refused(reader, at(7), slots, Refusal::BadAddress { address: 7 });
-    world.refused(reader, private(1, Rights::WRITE), slots, {
-        Refusal::BeyondRights { asked: Rights::empty() }
-    });
+    world.refused(reader, private(1, Rights::WRITE), slots, Refusal::NotReadable {});
     world.memory(reader, 4, B);
     world.refused(reader, private(4, both), &[SPACE_SLOT, B, ACCOUNT_SLOT], {
         Refusal::Paged { place: 1 }

@@ -113,7 +113,7 @@ fn lengths_and_places_that_are_wrong_are_refused() {
     let address = 0x40_0000;
     world.refused(program, map(address, 0, 1), &slots, Refusal::Overlap { address });
     let none = Request::Map { address: 0, first: 0, pages: 1, rights: Rights::empty() };
-    world.refused(program, none, &slots, Refusal::BeyondRights { asked: Rights::empty() });
+    world.refused(program, none, &slots, Refusal::NotReadable {});
     let space = [SPACE_SLOT];
     world.refused(program, Request::Unmap { address }, &space, Refusal::NoMapping { address });
     let populate = Request::Populate { address, pages: 1 };

@@ -195,7 +195,7 @@ fn reservations_that_cannot_be_are_refused() {
     let slots = [SPACE_SLOT, ACCOUNT_SLOT];
     let cases = [
         (reserve(0, 0, BOTH, C), Refusal::BadLength { pages: 0 }),
-        (reserve(0, 1, Rights::WRITE, C), Refusal::BeyondRights { asked: Rights::empty() }),
+        (reserve(0, 1, Rights::WRITE, C), Refusal::NotReadable {}),
         (reserve(0, 1, BOTH | Rights::ACT, C), Refusal::BeyondRights { asked: Rights::ACT }),
         (reserve(7, 1, BOTH, C), Refusal::BadAddress { address: 7 }),
         (reserve(0xffff_f000, 1, BOTH, C), Refusal::BadAddress { address: 0xffff_f000 }),

@@ -109,7 +109,7 @@ fn a_size_that_cannot_be_is_refused() {
     assert!(world.ask(program, resize(u32::MAX), BOTH).is_err());
     let small = Amounts([20, 6, 20, 2, 0, 8, 20, 0]);
     world.ask(program, account(small, AccountOptions::empty(), C), &[ACCOUNT_SLOT]).unwrap();
-    world.refused(program, resize(80), &[A, C], Refusal::NotRelated {});
+    world.refused(program, resize(80), &[A, C], Refusal::NotPayer {});
     world.refused(
         program,
         resize(80),

@@ -27,8 +27,8 @@ fn refusals() -> BTreeSet<String> {
 #[test]
 fn refusals_are_found() {
     let found = refusals();
-    // Numbers 0x201 to 0x21a, 0x220 to 0x22b, and 0x230 to 0x233 are given out.
-    assert_eq!(found.len(), 42, "{found:?}");
+    // Numbers 0x201 to 0x21a, 0x220 to 0x22b, and 0x230 to 0x235 are given out.
+    assert_eq!(found.len(), 44, "{found:?}");
     assert!(found.contains("Malformed") && found.contains("NoRoom"), "{found:?}");
 }
 
@@ -67,6 +67,8 @@ fn refusals_of_the_service() {
         (Refusal::NoRoom {}, &["address space"]),
         (Refusal::NoSuchPhysical { address }, &[IN_HEX, "physical memory"]),
         (Refusal::NotRelated {}, &["parent"]),
+        (Refusal::NotPayer {}, &["account", "pays"]),
+        (Refusal::NotReadable {}, &["written", "read"]),
         (Refusal::StillMapped { pages: 717 }, &["717 pages", "mapped"]),
         (Refusal::TooDeep { most: 717 }, &["717 accounts"]),
         (Refusal::WrongState { state: State::Loading }, &["program", "Loading"]),

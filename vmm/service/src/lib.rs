@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The service: memory for programs that do not trust each other.
+//! Two services of memory for programs that do not trust each other.
+//!
+//! [`objects`] is the one to use: what it serves is named by capabilities, accounts are guarantees,
+//! and programs start programs. This page is about the older and smaller one, [`Service`], whose
+//! clients are numbers that the root task gives out.
 //!
 //! ```text
 //!   client ──message──► Incoming ──► Service::handle ──► Outcome: an answer, and what happened

@@ -14,6 +14,8 @@ use crate::objects::{AccountOptions, Amounts, Answer, MemoryOptions, Request, PA
 pub struct AccountInfo {
     /// Whether its limits are no guarantee.
     pub overcommit: bool,
+    /// Whether a request that it pays for waits where those above it lack what its limits allow.
+    pub waits: bool,
     /// What may be used.
     pub limits: Amounts,
     /// What is used, or was given to children.
@@ -29,7 +31,8 @@ impl Account {
         match self.info()? {
             Answer::Account { options, limits, used, .. } => {
                 let overcommit = options.contains(AccountOptions::OVERCOMMIT);
-                Ok(AccountInfo { overcommit, limits, used })
+                let waits = options.contains(AccountOptions::WAIT);
+                Ok(AccountInfo { overcommit, waits, limits, used })
             }
             _ => Err(no_answer("Info")),
         }
@@ -95,6 +98,27 @@ impl Account {
         let pages = large.saturating_mul((LARGE_PAGE_BYTES / PAGE_BYTES) as u32);
         let options = MemoryOptions::WRITABLE | MemoryOptions::LARGE;
         let request = |slot| Request::CreateMemory { pages, options, slot };
+        into_slot(request, &[self.slot()]).map(Memory::from_slot)
+    }
+
+    /// Memory at a physical address, a multiple of [`PAGE_BYTES`]: 1 to 64 pages of a device, that
+    /// can be written and are cached as `options` says ([`MemoryOptions::UNCACHED`] and its like,
+    /// one at the most). This account's capability is one with
+    /// [`Rights::PHYSICAL`](crate::objects::Rights::PHYSICAL), as `init` has by `--device physical`.
+    /// It is mapped once at a time: [`Space::map`] takes all of its pages then.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `MissingRights` without that right, with `BadAddress` or
+    /// `BadLength`; that nobody knows of memory there, `NoSuchPhysical`, is said when it is mapped.
+    /// [`super::Error::OutOfSlots`].
+    pub fn create_physical(
+        &self,
+        address: usize,
+        pages: u32,
+        options: MemoryOptions,
+    ) -> Result<Memory> {
+        let options = options | MemoryOptions::WRITABLE;
+        let request = |slot| Request::CreatePhysical { address, pages, options, slot };
         into_slot(request, &[self.slot()]).map(Memory::from_slot)
     }
 

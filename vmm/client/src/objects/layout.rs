@@ -24,7 +24,7 @@ use crate::types::malformed::Malformed;
 use crate::types::text::{Line, Name};
 
 /// The version of the layout of messages.
-pub const VERSION: u32 = 12;
+pub const VERSION: u32 = 13;
 /// The most capabilities of a message: as many as the kernel transfers.
 pub const MAX_CAPABILITIES: usize = 3;
 
@@ -884,6 +884,10 @@ messages! {
             /// How many those are.
             most: u32,
         }
+        /// The second account is not the one that the object is charged to.
+        0x234 NotPayer {}
+        /// No page can have these rights: what is written can be read.
+        0x235 NotReadable {}
         /// The service itself is out of something; the same request can succeed later.
         0x217 OutOfMemory {}
         /// The service met an error of its own.

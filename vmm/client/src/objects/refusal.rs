@@ -75,6 +75,10 @@ impl fmt::Display for Refusal {
             Refusal::Pinned { place } => {
                 write!(f, "a physical address in the memory of capability {place} was told")
             }
+            Refusal::NotPayer {} => {
+                f.write_str("the account is not the one that pays for the object")
+            }
+            Refusal::NotReadable {} => f.write_str("pages that can be written can be read"),
             Refusal::Large { place } => {
                 write!(f, "the memory of capability {place} is of large pages, which are not cut")
             }

@@ -320,9 +320,10 @@ impl<'p> Objects<'p> {
 /// Refuses rights of pages that are beyond a ceiling, or without reading.
 pub(super) fn check_rights(rights: Rights, ceiling: Rights) -> Result<(), Refused> {
     let beyond = rights.difference(ceiling & Rights::READ_WRITE);
-    match beyond.is_empty() && rights.contains(Rights::READ) {
+    match rights.contains(Rights::READ) {
+        _ if !beyond.is_empty() => Err(Refusal::BeyondRights { asked: beyond }),
         true => Ok(()),
-        false => Err(Refusal::BeyondRights { asked: beyond }),
+        false => Err(Refusal::NotReadable {}),
     }
 }
 

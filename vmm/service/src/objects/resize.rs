@@ -37,7 +37,7 @@ impl<'p> Objects<'p> {
         }
         // Its pages lie in the store of the account that it is charged to.
         if !memory.payer.get().is_some_and(|paying| paying.is(payer)) {
-            return Err(Refusal::NotRelated {});
+            return Err(Refusal::NotPayer {});
         }
         check_unlocated(memory, 0)?;
         let mapped = self.tables.end_of_mappings(memory);
