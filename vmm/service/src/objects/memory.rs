@@ -5,6 +5,7 @@
 use vmm::{Kernel, Memory, Pages, RegionOptions, SpaceId, Vmm};
 use vmm_client::objects::{
     Amounts, Answer, Kind, Malformed, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES,
+    PAGE_BYTES,
 };
 
 use super::answers::{narrow, page_rights, refuse, tables, Answered, Refused, NODE};
@@ -208,4 +209,31 @@ pub(super) fn in_store<'p, K: Kernel + Memory<'p>, T>(
         payer.what.set(What::Account(Account { store: Some(store), ..account()? }));
     }
     made
+}
+
+/// Where a memory object has its pages.
+pub(super) fn region(memory: &Object<'_>) -> Option<vmm::RegionId> {
+    match memory.what.get() {
+        What::Memory { region, .. } => Some(region),
+        _ => None,
+    }
+}
+
+/// The address of a page in a store.
+pub(super) fn at(region: vmm::RegionId, page: u32) -> usize {
+    region.start().bits() + page as usize * PAGE_BYTES
+}
+
+/// Copies a page from one store into another; where there is none, what is copied is zero.
+#[inline(never)]
+pub(super) fn copy_page<'p, K: Kernel + Memory<'p>>(
+    vmm: &mut Vmm<'p, K>,
+    (from, page): (SpaceId, usize),
+    (into, number): (vmm::RegionId, u32),
+) -> vmm::Result {
+    let mut bytes = [0; PAGE_BYTES];
+    if vmm.mapping_at(from, page)?.is_some() {
+        vmm.read(from, page, &mut bytes)?;
+    }
+    clearing(vmm, |vmm| vmm.populate_from(into.space(), at(into, number), &bytes))
 }

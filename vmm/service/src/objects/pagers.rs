@@ -10,15 +10,14 @@
 //! A page that is given, or taken back, is not copied: its frame goes from one store to the other.
 //! What can be there at a time is paid from the start, so supplying needs no memory.
 
-use vmm::{CPtr, Kernel, Memory, Pages, RegionOptions, Rights as CapRights, SpaceId, Vmm};
+use vmm::{CPtr, Kernel, Memory, Pages, RegionOptions, Rights as CapRights, Vmm};
 use vmm_client::objects::{
     Amounts, Answer, Kind, MemoryOptions, Refusal, Resource, Supply, MAX_PAGES, MAX_SUPPLY,
-    PAGE_BYTES,
 };
 
 use super::answers::{narrow, page_rights, refuse, tables, Answered, Refused, NODE};
 use super::capabilities::Place;
-use super::memory::{check_unlocated, in_store, stored};
+use super::memory::{at, check_unlocated, copy_page, in_store, region, stored};
 use super::service::{clearing, Objects};
 use super::state::counts::{add, sub};
 use super::state::object::{Object, What};
@@ -461,31 +460,4 @@ fn check(memory: &Object<'_>, Range { first, pages }: Range) -> Result<(), Refus
         true => Ok(()),
         false => Err(Refusal::BeyondEnd { pages: all }),
     }
-}
-
-/// Where a memory object has its pages.
-pub(super) fn region(memory: &Object<'_>) -> Option<vmm::RegionId> {
-    match memory.what.get() {
-        What::Memory { region, .. } => Some(region),
-        _ => None,
-    }
-}
-
-/// The address of a page in a store.
-pub(super) fn at(region: vmm::RegionId, page: u32) -> usize {
-    region.start().bits() + page as usize * PAGE_BYTES
-}
-
-/// Copies a page from one store into another; where there is none, what is copied is zero.
-#[inline(never)]
-pub(super) fn copy_page<'p, K: Kernel + Memory<'p>>(
-    vmm: &mut Vmm<'p, K>,
-    (from, page): (SpaceId, usize),
-    (into, number): (vmm::RegionId, u32),
-) -> vmm::Result {
-    let mut bytes = [0; PAGE_BYTES];
-    if vmm.mapping_at(from, page)?.is_some() {
-        vmm.read(from, page, &mut bytes)?;
-    }
-    clearing(vmm, |vmm| vmm.populate_from(into.space(), at(into, number), &bytes))
 }

@@ -15,7 +15,7 @@ use vmm_client::objects::{Answer, Refusal, Rights};
 
 use super::answers::{page_rights, refuse, Answered};
 use super::mappings::{area, refuse_place, Wanted};
-use super::pagers::{at, copy_page, region};
+use super::memory::{at, copy_page, region};
 use super::parts::set_rights;
 use super::service::{clearing, Objects};
 use super::state::mapping::Mapping;
