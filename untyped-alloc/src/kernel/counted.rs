@@ -99,6 +99,9 @@ counted! {
     UntypedRetype => fn untyped_retype(
         untyped: CPtr, blueprint: Blueprint, node: CapPath, offset: usize, count: usize
     ) -> ();
+    UntypedRetype => fn untyped_retype_to_clear(
+        untyped: CPtr, blueprint: Blueprint, node: CapPath, offset: usize
+    ) -> ();
     CNodeCopy => fn cnode_copy(dst: CapPath, src: CapPath, rights: Rights) -> ();
     CNodeMint => fn cnode_mint_badge(
         dst: CapPath, src: CapPath, rights: Rights, badge: usize

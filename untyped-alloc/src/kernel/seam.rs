@@ -20,6 +20,19 @@ pub trait Kernel {
         count: usize,
     ) -> KernelResult;
 
+    /// The same of one object, for what it clears: a call that may take long
+    /// ([`Allocator::clear`](crate::Allocator::clear)). An adapter can have another thread make it,
+    /// beside which others run; without that it is the call itself.
+    fn untyped_retype_to_clear(
+        &mut self,
+        untyped: CPtr,
+        blueprint: Blueprint,
+        node: CapPath,
+        offset: usize,
+    ) -> KernelResult {
+        self.untyped_retype(untyped, blueprint, node, offset, 1)
+    }
+
     /// `CNode_Copy`: a copy of the capability at `src`, with at most `rights`, in the empty slot
     /// `dst`. A copied frame capability starts unmapped.
     fn cnode_copy(&mut self, dst: CapPath, src: CapPath, rights: Rights) -> KernelResult;

@@ -141,7 +141,7 @@ impl<'p> Allocator<'p> {
     fn retype_to_clear(&self, kernel: &mut impl Kernel, clearing: &Clearing<'p>) -> KernelResult {
         let (untyped, what) = (clearing.untyped(), clearing.blueprint());
         let retype = |kernel: &mut _| {
-            Kernel::untyped_retype(kernel, untyped, what, clearing.node, clearing.offset, 1)
+            Kernel::untyped_retype_to_clear(kernel, untyped, what, clearing.node, clearing.offset)
         };
         match retype(kernel) {
             // What was left in the slot is deleted, and it is done again.

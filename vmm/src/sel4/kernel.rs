@@ -26,6 +26,7 @@ use super::architecture::{ARCHITECTURE, DEFAULT_POOL_PAGES};
 use super::bindings;
 use super::options::StartOptions;
 use super::own_threads;
+use super::pacer::{Call, PacedCalls};
 use super::slices::{self, LongCalls};
 use crate::manager::vmm::Vmm;
 use crate::types::boot::BootInfo;
@@ -37,6 +38,8 @@ pub struct Sel4 {
     /// Where a pacer counts time. Asked after each call that can be preempted, and after those that
     /// give pages back or change them; a request that maps is asked where its frames are made.
     pub(super) long_calls: Option<LongCalls>,
+    /// Who makes calls that clear much, beside which others run.
+    pub(super) paced_calls: Option<PacedCalls>,
 }
 
 impl Sel4 {
@@ -47,7 +50,7 @@ impl Sel4 {
     /// What is invoked through it must leave alone whatever other code of the program relies on:
     /// memory that is unmapped, retyped or written through it must be nobody else's.
     pub const unsafe fn new() -> Sel4 {
-        Sel4 { long_calls: None }
+        Sel4 { long_calls: None, paced_calls: None }
     }
 }
 
@@ -197,7 +200,8 @@ pub fn start_with<const PAGES: usize>(
         tables: known_tables,
         pool,
     };
-    let mut vmm = Vmm::new(Sel4 { long_calls: None }, ARCHITECTURE, &boot)?;
+    let kernel = Sel4 { long_calls: None, paced_calls: None };
+    let mut vmm = Vmm::new(kernel, ARCHITECTURE, &boot)?;
     // No kernel call so far. From here on the boot information tells only what was.
     if STARTED.swap(true, Ordering::Relaxed) {
         return Err(Error::AlreadyStarted);
@@ -300,6 +304,22 @@ impl Kernel for Sel4 {
         slices::make(&mut self.long_calls, || {
             untyped.untyped_retype(&what, &path(node), offset, count).map_err(KernelError::from)
         })
+    }
+
+    fn untyped_retype_to_clear(
+        &mut self,
+        untyped: CPtr,
+        what: Blueprint,
+        node: CapPath,
+        offset: usize,
+    ) -> KernelResult {
+        let made = match (self.paced_calls, what) {
+            (Some(paced), Blueprint::Untyped { size_bits }) => {
+                paced.make(Call { untyped, size_bits, node, offset })
+            }
+            _ => None,
+        };
+        made.unwrap_or_else(|| self.untyped_retype(untyped, what, node, offset, 1))
     }
 
     fn cnode_copy(&mut self, dst: CapPath, src: CapPath, allowed: Rights) -> KernelResult {

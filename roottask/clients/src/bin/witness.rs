@@ -15,7 +15,7 @@ const KEPT: u32 = 8;
 /// Pages that it makes and gives back each time.
 const EACH: u32 = 4;
 /// The most objects of a kind that it makes at a time.
-const MOST: usize = 40;
+const MAX_MADE: usize = 40;
 
 /// The word that is in a page, other in each round.
 fn word(address: usize, page: u32) -> *mut u32 {
@@ -25,7 +25,7 @@ fn word(address: usize, page: u32) -> *mut u32 {
 /// Makes as many as its account has amounts for, and no more than there are places; ends them, and
 /// returns how many that were. Nothing else refuses one.
 fn all_there_are<T>(make: impl Fn() -> Result<T>, end: impl Fn(T) -> Result) -> Result<usize> {
-    let mut made = [const { None }; MOST];
+    let mut made = [const { None }; MAX_MADE];
     let mut count = 0;
     for place in &mut made {
         match make() {

@@ -5,6 +5,7 @@
 //! ```text
 //!   world.rs    the manager, the server, programs that run together
 //!   storm.rs    random messages, right and wrong
+//!   dirty.rs    memory that is cleared for programs, beside one that computes
 //!   guarantees.rs  guarantees that add up to all there is, and a program that scatters its own
 //!   large.rs    large pages that were set aside
 //!   ends.rs     what has ended is gone, beside a program that computes
@@ -22,6 +23,7 @@
 #![no_main]
 
 mod copies;
+mod dirty;
 mod ends;
 mod floods;
 mod guarantees;
@@ -64,7 +66,9 @@ fn all(vmm: &Manager) -> Amounts {
 type Run = fn(&mut World, usize) -> Outcome;
 
 /// The parts: their names, what they do, and how much where nothing is said.
-const PARTS: [(&str, Run, usize); 11] = [
+const PARTS: [(&str, Run, usize); 12] = [
+    // The first, as memory is clear afterwards.
+    ("dirty", dirty::run, 150),
     ("guarantees", guarantees::run, 2),
     ("large", large::run, 2),
     ("storm", storm::run, 10_000),

@@ -45,6 +45,10 @@ impl Server {
                 return Ok(served);
             }
             self.tell_time(vmm);
+            if let Some((pacer, _)) = &mut self.pacer {
+                // Where that is refused, the server clears by itself.
+                let _ = pacer.follow(vmm);
+            }
             self.expect_foreign(vmm);
             let (info, badge) = match (answer.take(), busy && !self.objects.rests()) {
                 (Some(answer), false) => endpoint.reply_recv(answer, ()),

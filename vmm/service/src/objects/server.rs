@@ -27,6 +27,10 @@ const SMALL_US: u64 = 8;
 /// Of a counter of 1 GHz, as QEMU's is that counts instructions: where the kernel does not know.
 const TICKS_PER_US: u32 = 1000;
 
+/// The most bytes that the manager clears by one call while a pacer clears what is more: in some
+/// 100,000 instructions.
+const MAX_CLEARED: usize = 1 << 18;
+
 /// How a server works.
 #[derive(Clone, Copy)]
 pub struct Options {
@@ -101,8 +105,9 @@ pub struct Server {
     pub(super) ended: Option<(ProgramId, End)>,
     pub(super) turnstiles: Turnstiles,
     pub(super) alarm: Option<Alarm>,
-    /// What it has the ticks of, if it has started that itself.
-    pacer: Option<Pacer>,
+    /// What it has the ticks of, if it has started that itself; and how much one call of the
+    /// kernel was to clear at the most before.
+    pub(super) pacer: Option<(Pacer, usize)>,
     pub(super) options: Options,
     pub(super) counts: Counts,
 }
@@ -159,6 +164,10 @@ impl Server {
 
     /// The same by a pacer of its own with the machine's timer, as [`Pacer::start`] makes one, for
     /// the first thread of the root task: that calls [`Server::run`]. [`Server::close`] stops it.
+    /// Programs run on while memory is cleared: what takes long is the pacer's
+    /// ([`Pacer::take_over_clear`]), and until [`Server::stop_clock`] the manager clears at most
+    /// 2^18 bytes for a call of its own. What the root task asks it for by itself meanwhile can be
+    /// refused with `NeedsClearing`.
     ///
     /// # Errors
     /// Those of [`Pacer::start`], as [`ServerError::Pacer`], and of [`Server::keep_time`]. Nothing
@@ -173,7 +182,33 @@ impl Server {
             pacer.stop(vmm)?;
             return Err(error);
         }
-        self.pacer = Some(pacer);
+        pacer.take_over_clear(vmm);
+        let limit = vmm.clearing_limit();
+        vmm.limit_clearing(limit.min(MAX_CLEARED));
+        self.pacer = Some((pacer, limit));
+        Ok(())
+    }
+
+    /// Stops the clock again: who sleeps is refused, and who waits for a page waits for as long as
+    /// it takes.
+    ///
+    /// # Errors
+    /// Those of [`Pacer::stop`], as [`ServerError::Pacer`].
+    pub fn stop_clock(&mut self, vmm: &mut Manager) -> Result<(), ServerError> {
+        self.end_clock(vmm)?;
+        self.objects.stop_time();
+        self.answer_waiting(vmm);
+        Ok(())
+    }
+
+    fn end_clock(&mut self, vmm: &mut Manager) -> Result<(), ServerError> {
+        if let Some(alarm) = self.alarm.take() {
+            alarm.release(vmm)?;
+        }
+        if let Some((pacer, limit)) = self.pacer.take() {
+            vmm.limit_clearing(limit);
+            pacer.stop(vmm)?;
+        }
         Ok(())
     }
 
@@ -362,12 +397,7 @@ impl Server {
     /// # Errors
     /// What the manager refuses.
     pub fn close(mut self, vmm: &mut Manager) -> Result<(), ServerError> {
-        if let Some(alarm) = self.alarm.take() {
-            alarm.release(vmm)?;
-        }
-        if let Some(pacer) = self.pacer.take() {
-            pacer.stop(vmm)?;
-        }
+        self.end_clock(vmm)?;
         self.turnstiles.end(vmm, self.endpoint)?;
         self.objects.close(vmm)?;
         Ok(vmm.free_slots(self.foreign, 1)?)

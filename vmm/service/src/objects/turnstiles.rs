@@ -18,8 +18,10 @@
 use sel4::{cap, MessageInfo, MessageInfoBuilder};
 use vmm::sel4::faults::{answer_kept, keep_caller, Manager};
 use vmm::sel4::{JoinError, JoinHandle, SpawnOptions};
+use vmm::AllocatorError::NeedsClearing;
 use vmm::CPtr;
 
+use super::service::clearing;
 use super::types::Turnstile;
 use crate::server::ServerError;
 
@@ -77,8 +79,8 @@ impl Turnstiles {
         while all < count {
             match self.0.iter().position(Option::is_none) {
                 Some(index) => {
-                    self.0[index] =
-                        Some(make(vmm, endpoint, (priority, Turnstile(index as u8).badge()))?);
+                    let badge = Turnstile(index as u8).badge();
+                    self.0[index] = Some(make(vmm, endpoint, (priority, badge))?);
                 }
                 None => match self.spare(priority, all == 0, &started) {
                     Some(entry) => entry.set_priority(priority)?,
@@ -189,8 +191,8 @@ fn make(
     endpoint: CPtr,
     (priority, badge): (u8, usize),
 ) -> Result<Entry, ServerError> {
-    let reply = vmm.alloc_slots(1)?;
-    let badge = match vmm.mint_badge(endpoint, badge) {
+    let reply = clearing(vmm, |vmm| vmm.alloc_slots(1))?;
+    let badge = match clearing(vmm, |vmm| vmm.mint_badge(endpoint, badge)) {
         Ok(badge) => badge,
         Err(error) => {
             vmm.free_slots(reply, 1)?;
@@ -198,7 +200,14 @@ fn make(
         }
     };
     let options = SpawnOptions::new().named("turnstile").stack(1).priority(priority);
-    match vmm.spawn(&options, move || go_round(badge.cap())) {
+    let made = loop {
+        match vmm.spawn(&options, move || go_round(badge.cap())) {
+            Err(vmm::sel4::Error::Manager(vmm::Error::Allocator(NeedsClearing { bytes })))
+                if vmm.clear(bytes).is_ok_and(|cleared| cleared != 0) => {}
+            made => break made,
+        }
+    };
+    match made {
         Ok(thread) => Ok(Entry { priority, badge, reply, waits: false, thread }),
         Err(error) => {
             vmm.end_badge(badge)?;

@@ -7,13 +7,14 @@ use sel4::{cap, cap_type, CapRights};
 use untyped_alloc::{Blueprint, CPtr, Clearing, Object};
 
 use super::arch::KNOWN_TIMER;
+use super::calls::PacedCalls;
 use super::capabilities::{mint, pin, place, take_slots, Manager};
 use super::clock::Clock;
 use super::error::PacerError;
 use super::loops::{self, ClearingThread, Ticks};
 use super::options::PacerOptions;
 use super::sentinel::Sentinel;
-use super::shared::{pacing, work, Call, PacerParts};
+use super::shared::{kernel_error, pacing, work, Call, PacerParts};
 use super::timer::Timer;
 use crate::sel4::slices::LongCalls;
 use crate::sel4::threads::{JoinHandle, SpawnOptions};
@@ -327,6 +328,26 @@ impl Pacer {
         Ok(bytes)
     }
 
+    /// Has [`clear`](crate::Vmm::clear) of the manager made as [`Pacer::clear`] is, whoever calls
+    /// it, as long as this goes on and the ticks come: others run meanwhile. No kernel call.
+    pub fn take_over_clear(&self, vmm: &mut Manager) {
+        let notification = |made: Option<Object>| made.map(Object::cap);
+        let (wanted, done) = (notification(self.made.wanted), notification(self.made.done));
+        let parts = self.parts;
+        vmm.kernel_mut().paced_calls =
+            wanted.zip(done).map(|(wanted, done)| PacedCalls { parts, wanted, done });
+    }
+
+    /// Gives its threads the CSpace that the manager has, if that has a new root since. What
+    /// [`Pacer::take_over_clear`] has it make is made by the caller until then. No kernel call
+    /// otherwise.
+    ///
+    /// # Errors
+    /// [`PacerError::Manager`].
+    pub fn follow(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
+        self.follow_cspace(vmm)
+    }
+
     /// A clock for a thread. Makes a notification.
     ///
     /// # Errors
@@ -378,9 +399,4 @@ fn connect(vmm: &Manager, ticks: &Ticks, tick: cap::Notification, slot: CPtr) ->
     ticks.timer.stop(ticks.own)?;
     ticks.handler.irq_handler_ack()?;
     ticks.timer.set(ticks.own, ticks.count)
-}
-
-fn kernel_error(number: usize) -> sel4::Error {
-    sel4::Error::from_sys(number as sel4::sys::seL4_Error::Type)
-        .unwrap_or(sel4::Error::IllegalOperation)
 }

@@ -34,6 +34,7 @@ impl Pacer {
     pub(super) fn take_apart(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
         if self.made.counts_slices {
             vmm.kernel_mut().long_calls = None;
+            vmm.kernel_mut().paced_calls = None;
         }
         // The pacing thread first, as it may have suspended the other. It is woken by hand.
         self.parts.end.store(true, Ordering::Release);

@@ -25,6 +25,7 @@
 //! - `arch/`: the one that all machines of an architecture have.
 //! - `shared.rs`: what the threads and the root task share ([`PacerParts`]): numbers, no lock.
 //! - `loops.rs`: what the threads do.
+//! - `calls.rs`: calls of the manager's own that the clearing thread makes.
 //! - `capabilities.rs`: putting capabilities into slots, and taking them out.
 //! - `clock.rs`: sleeping, and time-outs ([`Clock`]).
 //! - `error.rs`: why it does not do what it was asked for.
@@ -33,6 +34,7 @@
 //! - `ending.rs`: stopping.
 
 mod arch;
+mod calls;
 mod capabilities;
 mod clock;
 mod control;
@@ -44,9 +46,11 @@ mod sentinel;
 mod shared;
 mod timer;
 
+pub(super) use calls::PacedCalls;
 pub use clock::Clock;
 pub use control::Pacer;
 pub use error::PacerError;
 pub use options::PacerOptions;
+pub(super) use shared::Call;
 pub use shared::PacerParts;
 pub use timer::Timer;

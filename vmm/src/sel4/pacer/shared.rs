@@ -85,7 +85,7 @@ pub struct PacerParts {
 
 /// A call that clears, as the clearing thread makes it.
 #[derive(Clone, Copy)]
-pub(super) struct Call {
+pub(in crate::sel4) struct Call {
     pub untyped: CPtr,
     pub size_bits: u8,
     pub node: CapPath,
@@ -202,6 +202,13 @@ impl PacerParts {
         self.pacing.load(Ordering::Acquire) == pacing::FAULTED
     }
 
+    /// Whether who clears is paced: nothing has gone wrong, and it is not to end.
+    pub(super) fn paces(&self) -> bool {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        let wrong = is(&self.lost) || is(&self.faulted) || self.pacing_faulted();
+        !wrong && !is(&self.end) && self.stuck.load(Ordering::Acquire) == 0
+    }
+
     /// Why no tick comes any more.
     pub(super) fn why_lost(&self) -> PacerError {
         match self.pacing_faulted() {
@@ -247,4 +254,10 @@ impl Default for PacerParts {
     fn default() -> Self {
         PacerParts::new()
     }
+}
+
+/// The error with a number, as the clearing thread writes it down.
+pub(super) fn kernel_error(number: usize) -> sel4::Error {
+    sel4::Error::from_sys(number as sel4::sys::seL4_Error::Type)
+        .unwrap_or(sel4::Error::IllegalOperation)
 }
