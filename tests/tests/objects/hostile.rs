@@ -2,6 +2,8 @@
 //! Random hostile messages: what the fuzz target `objects_ops` makes of bytes, here of bytes that
 //! look random. `VMM_HISTORIES` says how many histories, `VMM_SEED` which.
 
+use vmm_service::objects::protocol::{Refusal, Request};
+
 use crate::objects_ops::{Tally, run};
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -26,30 +28,15 @@ fn input(seed: u64) -> Vec<u8> {
 fn no_message_breaks_an_account_or_another_program() {
     let first = setting("VMM_SEED", 0x0b1e);
     let mut sum = Tally::default();
-    for seed in first..first + setting("VMM_HISTORIES", 80) {
-        let one = run(&input(seed));
-        let Tally { granted, refused, waited, went_on, started, touched, failed, .. } = one;
-        let Tally { paged, written, copied, supplied, threads, stopped, halted, .. } = one;
-        let Tally { firsts, alone, large, .. } = one;
-        sum.large += large;
-        sum.halted += halted;
-        sum.firsts += firsts;
-        sum.stopped += stopped;
-        sum.alone += alone;
-        sum.threads += threads;
-        sum.paged += paged;
-        sum.written += written;
-        sum.copied += copied;
-        sum.supplied += supplied;
-        sum.started += started;
-        sum.waited += waited;
-        sum.went_on += went_on;
-        sum.granted += granted;
-        sum.refused += refused;
-        sum.touched += touched;
-        sum.failed += failed;
+    for seed in first..first + setting("VMM_HISTORIES", 120) {
+        sum += run(&input(seed));
     }
     println!("{sum:?}");
+    for &name in Request::NAMES {
+        let [granted, refused] = sum.requests.get(name).copied().unwrap_or_default();
+        println!("{name:20} granted {granted:7}, refused {refused:7}");
+    }
+    println!("{} messages", sum.messages);
     // A storm of which all was refused, or all granted, would say nothing.
     assert!(sum.granted > 1000 && sum.refused > 1000, "{sum:?}");
     assert!(sum.touched > 0 && sum.failed > 0 && sum.started > 0, "{sum:?}");
@@ -57,4 +44,21 @@ fn no_message_breaks_an_account_or_another_program() {
     assert!(sum.threads > 0 && sum.paged > 0 && sum.written > 0 && sum.supplied > 100, "{sum:?}");
     assert!(sum.halted > 5 && sum.firsts > 5, "{sum:?}");
     assert!(sum.copied > 0 && sum.large > 5, "{sum:?}");
+    for &name in Request::NAMES {
+        let [granted, refused] = sum.requests.get(name).copied().unwrap_or_default();
+        assert!(granted >= 4, "{name} was granted {granted} times");
+        assert!(refused >= 1, "{name} was never refused");
+    }
+    for &name in Refusal::NAMES {
+        let reason = NO_REFUSALS.iter().find(|(other, _)| *other == name);
+        let came = sum.refusals.contains(name);
+        assert!(came || reason.is_some(), "nothing was refused with {name}");
+    }
 }
+
+/// Refusals that need not come in a storm, each with the reason.
+const NO_REFUSALS: [(&str, &str); 3] = [
+    ("NoRoom", "no address space is ever full"),
+    ("TooDeep", "accounts and reservations are sixteen deep then"),
+    ("TooManyThreads", "a program has more threads then than its account pays for"),
+];
