@@ -22,6 +22,20 @@ fn input(seed: u64) -> Vec<u8> {
     (0..6000).map(|_| next()).collect()
 }
 
+/// Says which history it was that panicked.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "again: VMM_SEED={} VMM_HISTORIES=1, with VMM_FUZZ_TRACE=1 to see it",
+                self.0
+            );
+        }
+    }
+}
+
 /// A153: capabilities right and wrong in every place, unknown bits, objects destroyed and passed
 /// on, calls that fail, short memory.
 #[test]
@@ -29,7 +43,9 @@ fn no_message_breaks_an_account_or_another_program() {
     let first = setting("VMM_SEED", 0x0b1e);
     let mut sum = Tally::default();
     for seed in first..first + setting("VMM_HISTORIES", 120) {
+        let named = Named(seed);
         sum += run(&input(seed));
+        drop(named);
     }
     println!("{sum:?}");
     for &name in Request::NAMES {

@@ -188,8 +188,15 @@ impl World<'_> {
         }
         let Some(before) = before else { return };
         if self.failing {
-            // What ends in pieces may be half done: what is left of it is as before.
-            if matches!(request, Request::Revoke { .. } | Request::Destroy {}) {
+            // What ends in pieces may be half done, and what is ended ends though a thread of it
+            // was not stopped at once: who asks again goes on with it.
+            if matches!(
+                request,
+                Request::Revoke { .. }
+                    | Request::Destroy {}
+                    | Request::Kill {}
+                    | Request::EndThread { .. }
+            ) {
                 return;
             }
             self.host.kernel().disarm();
