@@ -22,6 +22,9 @@ fn input(seed: u64) -> Vec<u8> {
     (0..6000).map(|_| next()).collect()
 }
 
+/// How many there are without a number: of fewer nothing is said of what came of them.
+const HISTORIES: u64 = 120;
+
 /// Says which history it was that panicked.
 struct Named(u64);
 
@@ -41,8 +44,9 @@ impl Drop for Named {
 #[test]
 fn no_message_breaks_an_account_or_another_program() {
     let first = setting("VMM_SEED", 0x0b1e);
+    let histories = setting("VMM_HISTORIES", HISTORIES);
     let mut sum = Tally::default();
-    for seed in first..first + setting("VMM_HISTORIES", 120) {
+    for seed in first..first + histories {
         let named = Named(seed);
         sum += run(&input(seed));
         drop(named);
@@ -53,6 +57,9 @@ fn no_message_breaks_an_account_or_another_program() {
         println!("{name:20} granted {granted:7}, refused {refused:7}");
     }
     println!("{} messages", sum.messages);
+    if histories < HISTORIES {
+        return;
+    }
     // A storm of which all was refused, or all granted, would say nothing.
     assert!(sum.granted > 1000 && sum.refused > 1000, "{sum:?}");
     assert!(sum.touched > 0 && sum.failed > 0 && sum.started > 0, "{sum:?}");
