@@ -6,6 +6,7 @@ use vmm::{Blueprint, KernelError};
 use vmm_service::objects::protocol::{ACCOUNT_SLOT, Amounts, Answer, Refusal, Request};
 
 use crate::changing::{Case, Scene, changing};
+use crate::failures::making;
 use crate::support::Fixture;
 use crate::support::ballast::{Ballast, ENOUGH};
 use crate::world::World;
@@ -179,6 +180,43 @@ fn want_of_anything_changes_nothing() {
     }
     println!("refused for want of frames, pages, slots, nodes: {refused:?}");
     assert!([0, 2, 3].iter().all(|&kind| refused[kind] > 4), "{refused:?}");
+}
+
+/// Requests that are in no table, each with the reason.
+const ELSEWHERE: [(&str, &str); 18] = [
+    ("Info", "it only looks"),
+    ("NextFault", "it only looks"),
+    ("Say", "it only tells who reads the lines"),
+    ("Exit", "nobody is answered; what is left of an end is work of the service's own"),
+    ("Sleep", "a note and a slot that its thread has, `time`"),
+    ("Revoke", "its capabilities end in pieces, `failures`"),
+    ("Kill", "no more than the threads is stopped by it: the rest is the service's own work"),
+    ("EndThread", "the same of a thread, `threads`"),
+    ("Resume", "no call of the kernel's takes memory for it, `starved` and `suspension`"),
+    ("Suspend", "the same, `starved` and `controls`"),
+    ("SuspendProgram", "the same, `starved` and `suspension`"),
+    ("Bind", "its server makes the one call, and tells of it"),
+    ("BindThread", "the same; `starved`"),
+    ("Unbind", "the same"),
+    ("UnbindThread", "the same"),
+    ("ReadRegisters", "the same"),
+    ("WriteRegisters", "the same"),
+    ("MapPrivate", "`private_failures`"),
+];
+
+/// A350 A351: each request is in one of the tables, or is one of those that have a reason.
+#[test]
+fn each_request_is_in_a_table() {
+    let mut tried: Vec<_> = making().iter().map(|(request, _)| request.name()).collect();
+    tried.extend(changing().iter().map(|case| (case.make)().request.name()));
+    for &name in Request::NAMES {
+        let reason = ELSEWHERE.iter().find(|(other, _)| *other == name);
+        let (is_tried, has_reason) = (tried.contains(&name), reason.is_some());
+        assert!(is_tried || has_reason, "{name} is in no table, without a reason");
+        assert!(!is_tried || !has_reason, "{name} is in a table, and has a reason not to be");
+    }
+    let known = |name| Request::NAMES.contains(&name);
+    assert!(ELSEWHERE.iter().all(|(name, reason)| known(*name) && !reason.is_empty()));
 }
 
 /// A352: memory that is free and not cleared is memory: what needs some is not refused where one
