@@ -6,10 +6,10 @@ use vmm::{Blueprint, KernelError};
 use vmm_service::objects::protocol::{ACCOUNT_SLOT, Amounts, Answer, Refusal, Request};
 
 use crate::changing::{Case, Scene, changing};
-use crate::failures::making;
+use crate::failures::{making, with_memory};
 use crate::support::Fixture;
 use crate::support::ballast::{Ballast, ENOUGH};
-use crate::world::World;
+use crate::world::{AMPLE, PAGE, World};
 
 const ERRORS: [KernelError; 2] = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
 
@@ -63,7 +63,7 @@ impl Scene {
                 (Ok(Answer::Pages { pages: done }), Request::Populate { address, pages })
                     if done < *pages =>
                 {
-                    *address += done as usize * crate::world::PAGE;
+                    *address += done as usize * PAGE;
                     *pages -= done;
                 }
                 (Ok(_), _) => return,
@@ -219,20 +219,35 @@ fn each_request_is_in_a_table() {
     assert!(ELSEWHERE.iter().all(|(name, reason)| known(*name) && !reason.is_empty()));
 }
 
+/// Takes all nodes but `left` and all memory but a piece that was used; one call may not clear that.
+fn uncleared(fixture: &mut Fixture<'static>, left: usize) -> Ballast {
+    let block = fixture.vmm.allocate(Blueprint::Untyped { size_bits: 19 }).unwrap();
+    let ballast = Ballast::of_nodes(fixture, left);
+    fixture.vmm.limit_clearing(PAGE);
+    fixture.vmm.free(block).unwrap();
+    ballast
+}
+
 /// A352: memory that is free and not cleared is memory: what needs some is not refused where one
 /// call may clear but little.
 #[test]
 fn memory_that_is_not_cleared_is_no_want() {
+    for (request, slots) in making() {
+        for left in 0..3 {
+            let (mut world, program) = with_memory(AMPLE);
+            let uncleared = uncleared(&mut world.fixture, left);
+            let answer = world.ask(program, request, slots);
+            assert!(answer.is_ok(), "{request:?}: {answer:?} with {left} nodes left");
+            world.fixture.vmm.limit_clearing(usize::MAX);
+            uncleared.drop(&mut world.fixture);
+        }
+    }
     for case in changing() {
         let expected = expected(&case);
         for left in 0..3 {
             let mut scene = (case.make)();
             let request = scene.request;
-            let fixture = &mut scene.world.fixture;
-            let block = fixture.vmm.allocate(Blueprint::Untyped { size_bits: 19 }).unwrap();
-            let ballast = Ballast::of_nodes(fixture, left);
-            fixture.vmm.limit_clearing(crate::world::PAGE);
-            fixture.vmm.free(block).unwrap();
+            let ballast = uncleared(&mut scene.world.fixture, left);
             let answer = scene.ask();
             assert!(answer.is_ok(), "{request:?}: {answer:?} with {left} nodes left");
             scene.world.fixture.vmm.limit_clearing(usize::MAX);

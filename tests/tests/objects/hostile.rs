@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Random hostile messages: what the fuzz target `objects_ops` makes of bytes, here of bytes that
-//! look random. `VMM_HISTORIES` says how many histories, `VMM_SEED` which.
+//! look random. `VMM_MESSAGES` says how many messages there are at the least, `VMM_HISTORIES` how
+//! many histories there are where that is not said, `VMM_SEED` which.
 
 use vmm_service::objects::protocol::{Refusal, Request};
 
@@ -22,8 +23,10 @@ fn input(seed: u64) -> Vec<u8> {
     (0..6000).map(|_| next()).collect()
 }
 
-/// How many there are without a number: of fewer nothing is said of what came of them.
+/// How many histories there are without a number.
 const HISTORIES: u64 = 120;
+/// Of fewer messages nothing is said of what came of them.
+const LEAST: u64 = 20_000;
 
 /// Says which history it was that panicked.
 struct Named(u64);
@@ -44,9 +47,14 @@ impl Drop for Named {
 #[test]
 fn no_message_breaks_an_account_or_another_program() {
     let first = setting("VMM_SEED", 0x0b1e);
-    let histories = setting("VMM_HISTORIES", HISTORIES);
+    let (histories, messages) = (setting("VMM_HISTORIES", HISTORIES), setting("VMM_MESSAGES", 0));
     let mut sum = Tally::default();
-    for seed in first..first + histories {
+    for seed in first.. {
+        let enough =
+            if messages == 0 { seed == first + histories } else { sum.messages >= messages };
+        if enough {
+            break;
+        }
         let named = Named(seed);
         sum += run(&input(seed));
         drop(named);
@@ -57,7 +65,7 @@ fn no_message_breaks_an_account_or_another_program() {
         println!("{name:20} granted {granted:7}, refused {refused:7}");
     }
     println!("{} messages", sum.messages);
-    if histories < HISTORIES {
+    if sum.messages < LEAST {
         return;
     }
     // A storm of which all was refused, or all granted, would say nothing.
