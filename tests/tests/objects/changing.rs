@@ -4,13 +4,12 @@
 
 use vmm::Access;
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Amounts, FaultPolicy, MemoryOptions, Name, Piece, ProgramOptions, Request,
-    Resource, Rights, SPACE_SLOT, Supply,
+    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, MemoryOptions, Piece, Refusal, Request,
+    Resource, Rights, SPACE_SLOT,
 };
 
-use crate::children::{CHILD, FILE, IT, ITS_SPACE};
+use crate::changing_programs::*;
 use crate::large::{create as create_large, unit, with_large, world as large_world};
-use crate::paging::{BOTH, scene, supply, waits, write_own};
 use crate::private::{get, put};
 use crate::support::Target;
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World};
@@ -25,7 +24,7 @@ pub struct Scene {
     pub look: Look,
 }
 
-type Look = Box<dyn Fn(&mut World) -> Vec<u64>>;
+pub type Look = Box<dyn Fn(&mut World) -> Vec<u64>>;
 
 /// A request, and its world.
 pub struct Case {
@@ -95,32 +94,32 @@ pub fn changing() -> Vec<Case> {
     ]
 }
 
-fn nothing() -> Look {
+pub fn nothing() -> Look {
     Box::new(|_| Vec::new())
 }
 
 /// The first bytes of so many pages of a program's memory, by `Read`.
-fn contents(program: Program, slot: u32, pages: usize) -> Look {
+pub fn contents(program: Program, slot: u32, pages: usize) -> Look {
     Box::new(move |world| {
         let read = |page| Request::Read { offset: page * PAGE, bytes: 1 };
         (0..pages).map(|page| first(world.ask(program, read(page), &[slot]))).collect()
     })
 }
 
-fn first(answer: Result<vmm_service::objects::protocol::Answer, impl core::fmt::Debug>) -> u64 {
+fn first(answer: Result<Answer, Refusal>) -> u64 {
     match answer {
-        Ok(vmm_service::objects::protocol::Answer::Piece { piece }) => piece.bytes()[0].into(),
+        Ok(Answer::Piece { piece }) => piece.bytes()[0].into(),
         other => panic!("{other:?}"),
     }
 }
 
 /// The words of pages from an address on, each touched first.
-fn words(program: Program, start: usize, pages: usize) -> Look {
+pub fn words(program: Program, start: usize, pages: usize) -> Look {
     Box::new(move |world| (0..pages).map(|page| get(world, program, start + page * PAGE)).collect())
 }
 
 /// Which of the pages from an address on can be written.
-fn writable(program: Program, start: usize, pages: usize) -> Look {
+pub fn writable(program: Program, start: usize, pages: usize) -> Look {
     Box::new(move |world| {
         let can = |page| world.touch(program, start + page * PAGE, Access::Write);
         (0..pages).map(can).map(u64::from).collect()
@@ -151,38 +150,9 @@ fn locate_cloned() -> Scene {
     Scene { world, program, request, slots, look: contents(program, B, 2) }
 }
 
-fn notification(world: &mut World, program: Program, object: u32, slot: u32) {
+pub fn notification(world: &mut World, program: Program, object: u32, slot: u32) {
     let create = Request::CreateNotification { object, slot };
     world.ask(program, create, &[ACCOUNT_SLOT]).unwrap();
-}
-
-fn tell_faults() -> Scene {
-    let (mut world, program, _, _) = scene(4, 4);
-    notification(&mut world, program, C, D);
-    let request = Request::TellFaults {};
-    Scene { world, program, request, slots: vec![A, D], look: nothing() }
-}
-
-fn tell_faults_again() -> Scene {
-    let mut scene = tell_faults();
-    scene.world.ask(scene.program, scene.request, &scene.slots).unwrap();
-    scene
-}
-
-fn tell_end() -> Scene {
-    let (mut world, program) = loaded();
-    notification(&mut world, program, D, D + 1);
-    let request = Request::TellEnd {};
-    Scene { world, program, request, slots: vec![IT, D + 1], look: nothing() }
-}
-
-/// Somebody waits for it.
-fn refuse() -> Scene {
-    let (mut world, program, reader, start) = scene(4, 4);
-    assert!(waits(&mut world, reader, start + PAGE, Access::Read));
-    let look = |world: &mut World| vec![u64::from(world.objects.next_thread().is_some())];
-    let request = Request::Refuse { page: 1 };
-    Scene { world, program, request, slots: vec![A], look: Box::new(look) }
 }
 
 fn shrink() -> Scene {
@@ -231,16 +201,6 @@ fn populate_physical() -> Scene {
     let address = world.map(program, A, 3, Rights::READ_WRITE);
     let (request, slots) = (Request::Populate { address, pages: 3 }, vec![SPACE_SLOT]);
     Scene { world, program, request, slots, look: writable(program, address, 3) }
-}
-
-fn populate_supplied() -> Scene {
-    let (mut world, pager, program, address) = scene(4, 4);
-    for page in 0..2 {
-        write_own(&mut world, pager, page, 0x50 + u64::from(page));
-    }
-    world.ask(pager, supply(0, 2, 0, Supply::Copy, false), BOTH).unwrap();
-    let (request, slots) = (Request::Populate { address, pages: 2 }, vec![SPACE_SLOT]);
-    Scene { world, program, request, slots, look: words(program, address, 2) }
 }
 
 /// Nine pages that are mapped and there, each with a word.
@@ -321,82 +281,6 @@ fn unmap() -> Scene {
     Scene { world, program, request, slots: vec![SPACE_SLOT], look: writable(program, address, 9) }
 }
 
-/// With copies of two of its pages.
-fn unmap_private() -> Scene {
-    let (mut world, pager, program, address) = crate::private::private_scene(4, 4);
-    world.ask(pager, supply(0, 3, 0, Supply::Give, false), BOTH).unwrap();
-    for page in 0..2 {
-        put(&mut world, program, address + page * PAGE, 9);
-    }
-    get(&mut world, program, address + 2 * PAGE);
-    let request = Request::Unmap { address };
-    Scene { world, program, request, slots: vec![SPACE_SLOT], look: writable(program, address, 4) }
-}
-
-/// With pages that were supplied, and a notification by which faults are told.
-fn destroy_paged() -> Scene {
-    let Scene { mut world, program, .. } = tell_faults_again();
-    let reader = world.fixture.spaces.len();
-    assert!(reader > 0);
-    world.ask(program, supply(0, 2, 0, Supply::Copy, false), BOTH).unwrap();
-    world.finish(program, Request::Revoke { slot: D + 1 }, &[A]);
-    let look: Look = Box::new(move |world| vec![u64::from(world.is_empty(program, D + 1))]);
-    Scene { world, program, request: Request::Destroy {}, slots: vec![D + 1], look }
-}
-
-/// A program that runs, with the file of another in [`FILE`], which is empty in [`IT`].
-fn empty() -> (World, Program) {
-    let (mut world, maker) = crate::children::with_file(&crate::elf::small());
-    let (options, name) = (ProgramOptions::empty(), Name::new("child"));
-    let (amounts, slot, space) = (CHILD, IT, ITS_SPACE);
-    let create = Request::CreateProgram { amounts, options, name, slot, space, account: 0 };
-    world.ask(maker, create, &[ACCOUNT_SLOT]).unwrap();
-    (world, maker)
-}
-
-fn loaded() -> (World, Program) {
-    let (mut world, maker) = empty();
-    world.finish(maker, Request::Load {}, &[IT, FILE]);
-    (world, maker)
-}
-
-/// What a child does, as a number.
-fn state(maker: Program) -> Look {
-    Box::new(move |world| vec![world.state(maker) as u64])
-}
-
-fn load() -> Scene {
-    let (world, program) = empty();
-    let (request, slots) = (Request::Load {}, vec![IT, FILE]);
-    Scene { world, program, request, slots, look: state(program) }
-}
-
-fn grant() -> Scene {
-    let (world, program) = loaded();
-    let request = Request::Grant { rights: Rights::READ, slot: A };
-    Scene { world, program, request, slots: vec![IT, FILE], look: state(program) }
-}
-
-fn grant_kernel() -> Scene {
-    let (mut world, program) = loaded();
-    notification(&mut world, program, D, D + 1);
-    let request = Request::GrantKernel { slot: A };
-    Scene { world, program, request, slots: vec![IT, D + 1], look: state(program) }
-}
-
-fn start() -> Scene {
-    let (world, program) = loaded();
-    let (request, look) = (crate::children::start(9), state(program));
-    Scene { world, program, request, slots: vec![IT], look }
-}
-
-fn first_thread() -> Scene {
-    let (world, program) = loaded();
-    let request = Request::FirstThread { policy: FaultPolicy::Suspend, slot: D };
-    let look: Look = Box::new(move |world| vec![u64::from(world.is_empty(program, D))]);
-    Scene { world, program, request, slots: vec![IT, ACCOUNT_SLOT], look }
-}
-
 /// Over the end of a page, of pages that are not there.
 fn write_new() -> Scene {
     let mut world = World::new();
@@ -426,100 +310,6 @@ fn read_absent() -> Scene {
     scene
 }
 
-/// A pager whose pages hold a word each, and a reader's mapping.
-fn supplying(request: Request) -> Scene {
-    let (mut world, program, reader, start) = scene(4, 4);
-    for page in 0..3 {
-        write_own(&mut world, program, page, 0x60 + u64::from(page));
-    }
-    let look = words(reader, start, 3);
-    Scene { world, program, request, slots: BOTH.to_vec(), look }
-}
-
-fn supply_given() -> Scene {
-    supplying(supply(0, 3, 0, Supply::Give, true))
-}
-
-fn supply_copied() -> Scene {
-    supplying(supply(0, 3, 0, Supply::Copy, true))
-}
-
-fn supply_shared() -> Scene {
-    supplying(supply(0, 3, 0, Supply::Share, true))
-}
-
-/// A page that is mapped at its pager's, for who waits for it.
-fn supply_waited_for() -> Scene {
-    let (mut world, program, reader, start) = scene(4, 4);
-    write_own(&mut world, program, 1, 0x77);
-    let own = world.map(program, B, 4, Rights::READ_WRITE);
-    assert!(world.touch(program, own + PAGE, Access::Read));
-    assert!(waits(&mut world, reader, start + PAGE, Access::Write));
-    let request = supply(1, 1, 1, Supply::Give, true);
-    let look: Look = Box::new(move |world| {
-        let goes_on = u64::from(world.objects.next_thread().is_some());
-        vec![goes_on, get(world, reader, start + PAGE)]
-    });
-    Scene { world, program, request, slots: BOTH.to_vec(), look }
-}
-
-/// Pages that are mapped twice at their pager's, for nobody yet.
-fn supply_mapped() -> Scene {
-    let mut scene = supply_given();
-    for _ in 0..2 {
-        let own = scene.world.map(scene.program, B, 4, Rights::READ_WRITE);
-        for page in 0..3 {
-            assert!(scene.world.touch(scene.program, own + page * PAGE, Access::Write));
-        }
-    }
-    scene
-}
-
-/// With pages that were supplied and are mapped, the first of them written.
-fn supplied(request: Request, slots: &[u32]) -> Scene {
-    let (mut world, program, reader, start) = scene(4, 4);
-    for page in 0..3 {
-        write_own(&mut world, program, page, 0x60 + u64::from(page));
-    }
-    world.ask(program, supply(0, 3, 0, Supply::Give, true), BOTH).unwrap();
-    put(&mut world, reader, start, 0x99);
-    for page in 1..3 {
-        get(&mut world, reader, start + page * PAGE);
-    }
-    Scene { world, program, request, slots: slots.to_vec(), look: contents(program, B, 4) }
-}
-
-/// Who waits to write may.
-fn allow_write() -> Scene {
-    let (mut world, program, reader, start) = scene(4, 4);
-    world.ask(program, supply(0, 1, 0, Supply::Copy, false), BOTH).unwrap();
-    get(&mut world, reader, start);
-    assert!(waits(&mut world, reader, start, Access::Write));
-    let look: Look = Box::new(move |world| {
-        let goes_on = u64::from(world.objects.next_thread().is_some());
-        vec![goes_on, u64::from(world.touch(reader, start, Access::Write))]
-    });
-    let request = Request::AllowWrite { first: 0, pages: 1 };
-    Scene { world, program, request, slots: vec![A], look }
-}
-
-fn take_back() -> Scene {
-    supplied(Request::TakeBack { first: 0, pages: 3, into: 1 }, BOTH)
-}
-
-/// What is there where they come to goes.
-fn take_back_over() -> Scene {
-    let mut scene = take_back();
-    for page in 1..4 {
-        write_own(&mut scene.world, scene.program, page, 0x11);
-    }
-    scene
-}
-
-fn decommit() -> Scene {
-    supplied(Request::Decommit { first: 0, pages: 3 }, &[A])
-}
-
 /// More pages than one request does.
 fn clone_in_pieces() -> Scene {
     let mut world = World::new();
@@ -533,18 +323,11 @@ fn clone_in_pieces() -> Scene {
 fn give() -> Scene {
     let (mut world, program) = filled(1);
     let amounts = Amounts([30, 6, 40, 2, 2, 8, 20, 0]);
-    let options = vmm_service::objects::protocol::AccountOptions::empty();
+    let options = AccountOptions::empty();
     let account = Request::CreateAccount { amounts, options, slot: B };
     world.ask(program, account, &[ACCOUNT_SLOT]).unwrap();
     let amounts = Amounts([3, 1, 4, 0, 1, 2, 5, 0]);
     let look: Look = Box::new(move |world| world.used(program, B).0.map(u64::from).to_vec());
     let request = Request::Give { amounts, back: false };
     Scene { world, program, request, slots: vec![ACCOUNT_SLOT, B], look }
-}
-
-fn limit_waits() -> Scene {
-    let (mut world, program) = loaded();
-    world.objects.set_time(5);
-    let request = Request::LimitWaits { ms: 9 };
-    Scene { world, program, request, slots: vec![IT], look: state(program) }
 }

@@ -141,8 +141,8 @@ fn what_is_not_changed_is_changed_later() {
     assert!(failures > 200, "{failures} calls failed");
 }
 
-/// A351: with n pages, slots or nodes left it is done, or refused with all as it was; and what gives
-/// back, or only notes something, is done with none.
+/// A351: with n pages, slots or nodes left it is done, or refused with all as it was; and what
+/// gives back, or only notes something, is done with none.
 #[test]
 fn want_of_anything_changes_nothing() {
     let mut refused = [0; 4];
@@ -165,8 +165,8 @@ fn want_of_anything_changes_nothing() {
                 let after = scene.figures();
                 assert!(case.in_part || after == before, "{why}");
                 refused[kind] += 1;
-                // Without memory it can fail however many nodes there are; and a clone has a slot for
-                // each page.
+                // Without memory it can fail however many nodes there are; and a clone has a slot
+                // for each page.
                 let many = matches!(request, Request::Clone { .. }) && left == ENOUGH;
                 if many || what == "nodes" && left == 8 {
                     let answer = scene.ask();
@@ -219,7 +219,8 @@ fn each_request_is_in_a_table() {
     assert!(ELSEWHERE.iter().all(|(name, reason)| known(*name) && !reason.is_empty()));
 }
 
-/// Takes all nodes but `left` and all memory but a piece that was used; one call may not clear that.
+/// Takes all nodes but `left` and all memory but a piece that was used, and that one call may not
+/// clear.
 fn uncleared(fixture: &mut Fixture<'static>, left: usize) -> Ballast {
     let block = fixture.vmm.allocate(Blueprint::Untyped { size_bits: 19 }).unwrap();
     let ballast = Ballast::of_nodes(fixture, left);

@@ -26,7 +26,7 @@ fn input(seed: u64) -> Vec<u8> {
 /// How many histories there are without a number.
 const HISTORIES: u64 = 120;
 /// Of fewer messages nothing is said of what came of them.
-const LEAST: u64 = 20_000;
+const MIN_MESSAGES: u64 = 20_000;
 
 /// Says which history it was that panicked.
 struct Named(u64);
@@ -42,8 +42,8 @@ impl Drop for Named {
     }
 }
 
-/// A153: capabilities right and wrong in every place, unknown bits, objects destroyed and passed
-/// on, calls that fail, short memory.
+/// A153 A354: capabilities right and wrong in every place, unknown bits, objects destroyed and
+/// passed on, calls that fail, short memory.
 #[test]
 fn no_message_breaks_an_account_or_another_program() {
     let first = setting("VMM_SEED", 0x0b1e);
@@ -65,7 +65,7 @@ fn no_message_breaks_an_account_or_another_program() {
         println!("{name:20} granted {granted:7}, refused {refused:7}");
     }
     println!("{} messages", sum.messages);
-    if sum.messages < LEAST {
+    if sum.messages < MIN_MESSAGES {
         return;
     }
     // A storm of which all was refused, or all granted, would say nothing.

@@ -19,7 +19,7 @@
 //! | `refusals` | what each request is refused for, with nothing changed |
 //! | `end_failures` | each call fails by which programs, threads and accounts end |
 //! | `failures` | each kernel call of each request fails: nothing is lost |
-//! | `changing`, `changing_failures` | the same of requests that change what is there |
+//! | `changing`, `changing_programs`, `changing_failures` | the same of requests that change what is there |
 //! | `touch_failures` | the same of touches of pages |
 //! | `starved` | n pages, slots or nodes are left for each request: nothing is lost |
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
@@ -57,6 +57,7 @@ mod accounts;
 mod badges;
 mod changing;
 mod changing_failures;
+mod changing_programs;
 mod children;
 mod clones;
 mod cnodes;
