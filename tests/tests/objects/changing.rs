@@ -79,6 +79,7 @@ pub fn changing() -> Vec<Case> {
         whole(write_new),
         whole(write_cloned),
         free(read_absent),
+        whole(read_cloned),
         in_part(supply_given),
         in_part(supply_copied),
         in_part(supply_shared),
@@ -302,6 +303,12 @@ fn write_cloned() -> Scene {
     let both = [contents(program, A, 3), contents(program, B, 3)];
     let look: Look = Box::new(move |world| both.iter().flat_map(|look| look(world)).collect());
     Scene { world, program, request, slots: vec![B], look }
+}
+
+fn read_cloned() -> Scene {
+    let mut scene = write_cloned();
+    scene.request = Request::Read { offset: 2 * PAGE, bytes: 9 };
+    scene
 }
 
 fn read_absent() -> Scene {

@@ -85,6 +85,12 @@ impl Ballast {
         ballast
     }
 
+    /// The same with these objects, to be freed with it.
+    pub fn and(mut self, objects: Vec<Object>) -> Ballast {
+        self.objects.extend(objects);
+        self
+    }
+
     pub fn drop(self, host: &mut Fixture<'_>) {
         for region in self.regions {
             host.vmm.release(region).expect("a region");

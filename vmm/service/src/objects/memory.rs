@@ -234,7 +234,7 @@ pub(super) fn copy_page<'p, K: Kernel + Memory<'p>>(
 ) -> vmm::Result {
     let mut bytes = [0; PAGE_BYTES];
     if vmm.mapping_at(from, page)?.is_some() {
-        vmm.read(from, page, &mut bytes)?;
+        clearing(vmm, |vmm| vmm.read(from, page, &mut bytes))?;
     }
     clearing(vmm, |vmm| vmm.populate_from(into.space(), at(into, number), &bytes))
 }
