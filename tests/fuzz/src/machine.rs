@@ -82,24 +82,36 @@ pub fn machine(bytes: &mut Bytes<'_>) -> Machine {
     }
 }
 
-/// A machine of IA32 with 9 MiB, on which there is all that accounts may use.
-pub fn ample_32() -> Machine {
-    let ram = vec![(RAM, 23), (RAM + 0x80_0000, 20), (RAM + 0x90_0000, 12)];
-    let devices = vec![(DEVICE, 22)];
-    let config = BootConfig {
-        ram,
-        devices,
-        cnode_radix: 16,
-        image_pages: IMAGE_PAGES,
-        ..BootConfig::ia32()
+/// A machine for the service of objects: of IA32 or, where words have 64 bits, x86_64, on which not
+/// all faults are told. On an ample one there is all that accounts may use. Who serves promises
+/// clears in words what one call may not clear by itself, so calls are not bounded.
+pub fn of_service(bytes: &mut Bytes<'_>, ample: bool) -> Machine {
+    let (target, base) = match bytes.below(3) {
+        #[cfg(target_pointer_width = "64")]
+        0 => (Target::X86_64, BootConfig::x86_64()),
+        _ => (Target::Ia32, BootConfig::ia32()),
     };
-    Machine {
-        target: Target::Ia32,
-        config,
-        pool_pages: IMAGE_PAGES - PROGRAM_PAGES,
-        most_cleared: usize::MAX,
-        direct_map: false,
-    }
+    let config = match ample {
+        true => of_ample(target, base),
+        false => sized(bytes, base),
+    };
+    // What begins with a direct map can need more cleared for it than the limit.
+    let (most_cleared, direct_map) =
+        bytes.pick(&[(usize::MAX, false), (usize::MAX, true), (1 << 16, false), (1 << 12, false)]);
+    let pool_pages = IMAGE_PAGES - PROGRAM_PAGES;
+    Machine { target, config, pool_pages, most_cleared, direct_map }
+}
+
+/// 9 MiB and two large pages, or where tables and threads are larger, 17.
+fn of_ample(target: Target, base: BootConfig) -> BootConfig {
+    let mut ram = match target {
+        Target::Ia32 => vec![(RAM, 23), (RAM + 0x80_0000, 20), (RAM + 0x90_0000, 12)],
+        #[cfg(target_pointer_width = "64")]
+        _ => vec![(RAM + 0x80_0000, 24), (RAM, 20), (RAM + 0x10_0000, 12)],
+    };
+    ram.extend(LARGE);
+    let devices = vec![(DEVICE, 22)];
+    BootConfig { ram, devices, cnode_radix: 16, image_pages: IMAGE_PAGES, ..base }
 }
 
 /// Gives back what was taken beside programs that have ended, and looks that nothing else is left.

@@ -65,6 +65,8 @@ pub fn making() -> Vec<(Request, &'static [u32])> {
         (Request::CreateEndpoint { object: B, slot: C }, PAYER),
         (Request::CreateNotification { object: B, slot: C }, PAYER),
         (program(small.with(Resource::Objects, 4)), PAYER),
+        (Request::CreatePaged { pages: 4, most: 2, slot: B }, PAYER),
+        (crate::threads::thread(B), PAYER),
     ]
 }
 
@@ -91,6 +93,8 @@ pub fn with_memory(amounts: Amounts) -> (World, Program) {
     let program = world.driver(amounts.with(Resource::LargePages, 2));
     let bulk = Request::CreateMemory { pages: 1024, options: LARGE, slot: BULK };
     assert_eq!(world.ask(program, bulk, PAYER), Ok(Answer::Done {}));
+    // Its threads may have a priority.
+    world.objects.note_started(&program.start, 90);
     world.memory(program, 4, A);
     let start = world.map(program, A, 4, Rights::READ_WRITE);
     assert!(world.touch(program, start + PAGE, Access::Write));

@@ -323,3 +323,23 @@ fn a_first_thread_that_fails_leaves_nothing() {
         }
     }
 }
+
+/// A253: while the object of a first thread cannot be taken apart, for what the kernel refuses, it is
+/// in use; then there is a new one.
+#[test]
+fn an_object_that_is_not_gone_yet_is_in_use() {
+    let (mut world, maker, child) = usual();
+    granted(&mut world, maker, SUSPEND, &[FIRST]);
+    assert_eq!(fault(&mut world, child, &child.start), Stopped::Here);
+    world.fixture.kernel().fail_from(1, KernelError::IllegalOperation);
+    assert!(world.ask(maker, DESTROY, &[FIRST]) != Ok(Answer::Done {}));
+    // Still: a request for it goes on with its end, and is refused where that is.
+    let again = Request::FirstThread { policy: FaultPolicy::Suspend, slot: SPARE };
+    assert_eq!(world.ask(maker, again, BOTH), Err(Refusal::InUse { times: 1 }));
+    assert!(world.is_empty(maker, SPARE));
+    world.fixture.kernel().disarm();
+    granted(&mut world, maker, again, BOTH);
+    assert_eq!(state(&mut world, maker, SPARE), State::Running);
+    assert_eq!(going_on(&mut world), [child.start.tcb], "it goes on, as nobody holds it");
+    world.reap();
+}

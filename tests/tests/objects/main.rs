@@ -19,6 +19,8 @@
 //! | `refusals` | what each request is refused for, with nothing changed |
 //! | `end_failures` | each call fails by which programs, threads and accounts end |
 //! | `failures` | each kernel call of each request fails: nothing is lost |
+//! | `changing`, `changing_programs`, `changing_failures` | the same of requests that change what is there |
+//! | `touch_failures` | the same of touches of pages |
 //! | `starved` | n pages, slots or nodes are left for each request: nothing is lost |
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
 //! | `held` | programs that had their turn are held until others had theirs; none is lost |
@@ -53,6 +55,9 @@ mod objects_ops;
 
 mod accounts;
 mod badges;
+mod changing;
+mod changing_failures;
+mod changing_programs;
 mod children;
 mod clones;
 mod cnodes;
@@ -90,5 +95,6 @@ mod suspension;
 mod texts;
 mod threads;
 mod time;
+mod touch_failures;
 mod waiting;
 mod world;

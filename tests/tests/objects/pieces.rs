@@ -187,3 +187,30 @@ fn what_a_call_failed_of_is_read_and_written_again() {
         assert!(failures > 1, "{request:?}");
     }
 }
+
+/// A356: a page that the kernel does not let go of where it was written is read all the same, and
+/// given to whoever it is for.
+#[test]
+fn a_page_that_is_held_where_it_was_written_is_read() {
+    for error in [KernelError::IllegalOperation, KernelError::NotEnoughMemory] {
+        let mut held = 0;
+        for nth in 1.. {
+            let (mut world, program) = World::one();
+            world.memory(program, 2, A);
+            world.fixture.kernel().fail_nth(nth, error);
+            let piece = Piece::of(b"abc");
+            let written = world.ask(program, Request::Write { offset: 9, piece }, &[A]);
+            if !world.fixture.kernel().disarm() {
+                assert!(written.is_err(), "call {nth}: {written:?}");
+            } else {
+                assert!(held > 0, "no page was there after a write that was refused");
+                break;
+            }
+            held += committed(&mut world, program);
+            let found = read(&mut world, program, 9, 3);
+            assert!(found == b"abc" || found == [0; 3], "call {nth}: {found:?}");
+            let start = world.map(program, A, 2, Rights::READ_WRITE);
+            assert!(world.touch(program, start, Access::Write), "call {nth}");
+        }
+    }
+}

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What each request is refused for: each reason of its own, with nothing changed.
 
+use vmm::Access;
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, AccountOptions, CNODE_SLOT, Kind, Malformed, MemoryOptions, Message,
-    PROGRAM_SLOT, Refusal, Request, Resource, Rights, SPACE_SLOT, answer_or_refusal,
+    ACCOUNT_SLOT, AccountOptions, Amounts, Answer, CNODE_SLOT, Kind, Malformed, MemoryOptions,
+    Message, Name, PROGRAM_SLOT, ProgramOptions, Refusal, Request, Resource, Rights, SPACE_SLOT,
+    Supply, answer_or_refusal,
 };
 use vmm_service::objects::{Arrived, OBJECT_BADGE};
 
-use crate::world::{A, AMPLE, B, C, D, World, account};
+use crate::support::Target;
+use crate::world::{A, AMPLE, B, C, D, PAGE, World, account};
 
 const INFO: Request = Request::Info {};
 
@@ -144,6 +147,96 @@ fn what_is_gone_has_no_name_any_more() {
     let malformed = world.send(sender, &Message::new(0, &[]), &[]).answer.unwrap();
     let malformed = answer_or_refusal(malformed.label(), malformed.words()).unwrap();
     assert_eq!(malformed, Err(Refusal::Malformed { what: Malformed::Version }));
+}
+
+/// A355: memory at a physical address is mapped where it is and is nobody's, once: what is no
+/// address, what no memory is at, and what somebody has is refused, and so is a second place.
+#[test]
+fn physical_memory_that_is_not_there_or_not_free_is_refused() {
+    let mut world = World::new();
+    let program = world.driver(AMPLE);
+    let (payer, device) = ([ACCOUNT_SLOT], world.fixture.machine.device());
+    let physical = |address, pages, slot| {
+        let options = MemoryOptions::empty();
+        Request::CreatePhysical { address, pages, options, slot }
+    };
+    let none = |address| Refusal::NoSuchPhysical { address };
+    let last = usize::MAX - PAGE + 1;
+    world.refused(program, physical(last, 2, A), &payer, none(last));
+    world.memory(program, 1, D);
+    let start = world.map(program, D, 1, Rights::READ);
+    assert!(world.touch(program, start, Access::Read));
+    let taken = world.fixture.vmm.physical_address(program.id.space(), start).unwrap();
+    let rights = Rights::READ;
+    let map = Request::Map { address: 0, first: 0, pages: 1, rights };
+    let slots = |slot| [SPACE_SLOT, slot, ACCOUNT_SLOT];
+    // Behind the devices, and in somebody's page.
+    for address in [0xff00_0000, taken] {
+        world.ask(program, physical(address, 1, A), &payer).unwrap();
+        world.refused(program, map, &slots(A), none(address));
+        world.finish(program, Request::Destroy {}, &[A]);
+    }
+    for slot in [A, B] {
+        world.ask(program, physical(device, 1, slot), &payer).unwrap();
+    }
+    let Ok(Answer::Mapped { address }) = world.ask(program, map, &slots(A)) else {
+        panic!("it is free")
+    };
+    world.refused(program, map, &slots(B), none(device));
+    let used = Refusal::InUse { times: 1 };
+    world.refused(program, map, &slots(A), used);
+    for to in [0, 0x4000_0000] {
+        let shift = Request::Move { address, pages: 1, to, rights };
+        world.refused(program, shift, &[SPACE_SLOT], used);
+    }
+    // Given back, it is the other's to map.
+    world.finish(program, Request::Unmap { address }, &[SPACE_SLOT]);
+    assert!(world.ask(program, map, &slots(B)).is_ok());
+}
+
+/// A150: sixteen accounts lie below each other, and no more.
+#[test]
+fn accounts_that_are_too_deep_are_refused() {
+    let mut world = World::new();
+    let program = world.program(AMPLE.with(Resource::Spaces, 40));
+    let (mut payer, mut slot) = (ACCOUNT_SLOT, A);
+    let deeper = |slot| account(Amounts::MAX, AccountOptions::OVERCOMMIT, slot);
+    // The program's own is the first.
+    for _ in 1..16 {
+        assert_eq!(world.ask(program, deeper(slot), &[payer]), Ok(Answer::Done {}));
+        (payer, slot) = (slot, slot + 1);
+    }
+    world.refused(program, deeper(slot), &[payer], Refusal::TooDeep { most: 16 });
+    // The last one is as any: memory is paid from it.
+    assert_eq!(world.ask(program, memory(1, slot), &[payer]), Ok(Answer::Done {}));
+}
+
+/// A150: a program is loaded from small pages that are there, and pages come from such: paged memory
+/// is neither, nor has anybody the right to it that a source is to be had by.
+#[test]
+fn files_and_sources_are_no_paged_or_large_memory() {
+    let all = Amounts([3000, 1000, 20_000, 500, 200, 4000, 10_000, 1]);
+    let mut world = World::of(Target::Ia32, all);
+    let maker = world.program(AMPLE.with(Resource::LargePages, 1));
+    let payer = [ACCOUNT_SLOT];
+    let paged = |slot| Request::CreatePaged { pages: 4, most: 4, slot };
+    world.ask(maker, paged(A), &payer).unwrap();
+    world.ask(maker, paged(B), &payer).unwrap();
+    let options = MemoryOptions::LARGE | MemoryOptions::WRITABLE;
+    world.ask(maker, Request::CreateMemory { pages: 1024, options, slot: C }, &payer).unwrap();
+    let (options, name) = (ProgramOptions::empty(), Name::new("child"));
+    let amounts = Amounts([60, 30, 150, 8, 3, 20, 40, 0]);
+    let child = Request::CreateProgram { amounts, options, name, slot: D, space: 0, account: 0 };
+    world.ask(maker, child, &payer).unwrap();
+    let load = Request::Load {};
+    world.refused(maker, load, &[D, A], Refusal::Paged { place: 1 });
+    world.refused(maker, load, &[D, C], Refusal::Large { place: 1 });
+    let missing = Refusal::NoRight { place: 1, missing: Rights::USE };
+    for how in Supply::ALL {
+        let supply = Request::Supply { first: 0, pages: 1, from: 0, how, write: true };
+        world.refused(maker, supply, &[A, B], missing);
+        world.refused(maker, supply, &[A, C], Refusal::Large { place: 1 });
+    }
 }
 
 /// A152: with few badges and numbers, those that come back serve again, and a request beyond them

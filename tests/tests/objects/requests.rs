@@ -2,14 +2,12 @@
 //! What each request does.
 
 use vmm::Access;
-#[cfg(target_pointer_width = "64")]
-use vmm_service::objects::protocol;
+use vmm_service::objects::Objects;
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Answer, Kind, MemoryOptions, Refusal, Request, Resource, Rights, SPACE_SLOT,
+    self, ACCOUNT_SLOT, Answer, Kind, MemoryOptions, Refusal, Request, Resource, Rights, SPACE_SLOT,
 };
 
-#[cfg(target_pointer_width = "64")]
-use crate::support::Target;
+use crate::support::{Fixture, Machine, Target};
 use crate::world::{A, AMPLE, B, C, D, PAGE, World};
 
 /// A140
@@ -221,6 +219,22 @@ fn what_is_promised_is_cleared_when_it_is_touched() {
     for page in 0..300 {
         assert!(world.touch(program, start + page * PAGE, Access::Write), "page {page}");
     }
+}
+
+/// A352: a service starts, with all its records, where one call may clear but a page and nothing was
+/// cleared before.
+#[test]
+fn a_service_starts_on_memory_that_was_never_cleared() {
+    let machine = Machine { most_cleared: PAGE, ..Machine::roomy(Target::Ia32) };
+    let mut fixture = Fixture::new(machine);
+    // What is cleared is so in words.
+    fixture.kernel().bound_calls(None);
+    let endpoint = fixture.vmm.allocate(vmm::Blueprint::Endpoint).unwrap().slot();
+    let amounts = protocol::Amounts([1000, 100, 1000, 50, 20, 400, 1000, 1]);
+    let objects = Objects::new(&mut fixture.vmm, endpoint, amounts).unwrap();
+    objects.validate(&fixture.vmm).unwrap();
+    objects.close(&mut fixture.vmm).unwrap();
+    fixture.check();
 }
 
 /// A169: a mapping's pages come when they are touched, so it lies where touches are told.

@@ -14,7 +14,7 @@ use vmm_service::objects::{
 };
 use vmm_tests::model::Cap;
 
-use crate::objects_ops::arrive;
+use crate::objects_ops::{arrive, program};
 use crate::support::{Fixture, Machine, Target};
 
 pub const PAGE: usize = 4096;
@@ -53,36 +53,6 @@ pub struct World {
     pub foreign: CPtr,
     /// What the last request has the server do.
     pub act: Option<Act>,
-}
-
-/// A small program: an ELF file with one segment.
-fn file(target: Target) -> Vec<u8> {
-    let (wide, start) = (target.word_bytes() == 8, 0x40_0000);
-    let mut file = b"\x7fELF".to_vec();
-    file.extend([1 + u8::from(wide), 1, 1]);
-    file.resize(16, 0);
-    let half = |file: &mut Vec<u8>, value: u16| file.extend(value.to_le_bytes());
-    let word = |file: &mut Vec<u8>, value: u32| file.extend(value.to_le_bytes());
-    let long = |file: &mut Vec<u8>, value: u64| file.extend(value.to_le_bytes());
-    half(&mut file, 2);
-    if wide {
-        half(&mut file, 0x3e);
-        word(&mut file, 1);
-        [start, 64, 0].into_iter().for_each(|value| long(&mut file, value));
-        word(&mut file, 0);
-        [64, 56, 1, 0, 0, 0].into_iter().for_each(|value| half(&mut file, value));
-        [1, 5].into_iter().for_each(|value| word(&mut file, value));
-        let segment = [120, start, start, 4, 4096, 0x1000];
-        segment.into_iter().for_each(|value| long(&mut file, value));
-    } else {
-        half(&mut file, 3);
-        [1, start as u32, 52, 0, 0].into_iter().for_each(|value| word(&mut file, value));
-        [52, 32, 1, 0, 0, 0].into_iter().for_each(|value| half(&mut file, value));
-        let segment = [1, 84, start as u32, start as u32, 4, 4096, 5, 0x1000];
-        segment.into_iter().for_each(|value| word(&mut file, value));
-    }
-    file.extend([0x90; 4]);
-    file
 }
 
 impl World {
@@ -130,8 +100,7 @@ impl World {
 
     /// A program as is said, with a file of its own.
     pub fn program_as(&mut self, new: NewProgram<'_>) -> Program {
-        let file = file(self.fixture.target());
-        let new = NewProgram { file: &file, stack_pages: 2, ..new };
+        let new = NewProgram { file: program(self.fixture.target()), stack_pages: 2, ..new };
         let (id, start) = self.objects.create_program(&mut self.fixture.vmm, &new).unwrap();
         self.fixture.spaces.push(id.space());
         let cnode = self.cnode_of(start.tcb);

@@ -17,6 +17,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         frame: CPtr,
     ) -> Result<usize> {
         self.unmap_temporary(temp_slot)?;
+        // The kernel has a capability mapped in one place at a time: a page of a store, which is
+        // mapped nowhere else, may be at the other slot still.
+        if let Some(other) = self.temp_slots.holding(frame) {
+            self.unmap_temporary(other)?;
+        }
         let address = self.temp_slots.page(temp_slot);
         let rights = match temp_slot {
             TempSlot::Target => Rights::READ_WRITE,

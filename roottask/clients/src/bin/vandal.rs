@@ -27,15 +27,24 @@ fn main(program: &Program, _argument: usize) -> Result {
     assert!(program.account().create_memory(1).is_err());
     // What is occupied is not overwritten.
     assert!(slot(last).move_(&slot(SPACE_SLOT)).is_err());
-    let _ = slot(ACCOUNT_SLOT).delete();
-    let _ = slot(ACCOUNT_SLOT).move_(&slot(SPACE_SLOT));
-    let _ = slot(last).rotate(0, &slot(PROGRAM_SLOT), 0, &slot(CNODE_SLOT));
-    let _ = slot(SPACE_SLOT).rotate(0, &slot(last - 1), 0, &slot(SPACE_SLOT));
-    let _ = slot(CNODE_SLOT).revoke();
-    for at in (0..=last).filter(|&at| at != CNODE_SLOT) {
+    assert!(slot(last).rotate(0, &slot(PROGRAM_SLOT), 0, &slot(CNODE_SLOT)).is_err());
+    // What the kernel grants. Were it refused, this would end otherwise than by a fault.
+    assert!(copies > 1 << (CNODE_BITS - 1), "few slots were empty");
+    slot(ACCOUNT_SLOT).delete().expect("it is its own slot");
+    slot(ACCOUNT_SLOT).move_(&slot(SPACE_SLOT)).expect("the one is empty, the other is not");
+    slot(SPACE_SLOT)
+        .rotate(0, &slot(last - 3), 0, &slot(last - 1))
+        .expect("copies of its CNode, and a slot that is empty now");
+    slot(CNODE_SLOT).revoke().expect("it has the capability");
+    let kept = [CNODE_SLOT, PROGRAM_SLOT];
+    for at in (0..=last).filter(|at| !kept.contains(at)) {
+        slot(at).delete().expect("its own slot, or an empty one");
+    }
+    assert!(slot(ACCOUNT_SLOT).copy(&slot(SPACE_SLOT), CapRights::all()).is_err(), "all are gone");
+    for at in [PROGRAM_SLOT, CNODE_SLOT] {
+        // By now nobody would hear that it was refused; what follows shows it.
         let _ = slot(at).delete();
     }
-    let _ = slot(CNODE_SLOT).delete();
     // Nobody answers this any more.
     tell!("never said");
     // SAFETY: nothing is mapped there, so the program ends here.

@@ -6,13 +6,8 @@ use vmm_service::objects::protocol::{
 };
 use vmm_tests::support::PAGE;
 
-use super::world::{Known, LARGE, SLOTS, World};
+use super::world::{BULK, Known, LARGE, World};
 use crate::bytes::Bytes;
-
-/// The slot of memory of large pages.
-const BULK: u32 = SLOTS - 5;
-/// Pages that a large one of IA32 is as long as.
-const UNIT: u32 = 1024;
 
 impl World<'_> {
     /// A program does something with large pages, as far as it can. Returns whether it lives.
@@ -22,28 +17,27 @@ impl World<'_> {
     }
 
     fn try_bulk(&mut self, known: &mut Known, bytes: &mut Bytes<'_>) -> Result<(), Refusal> {
+        let unit = self.unit();
         if self.badge(known, BULK).is_none() {
-            let pages = UNIT * (1 + bytes.below(LARGE as usize) as u32);
+            let pages = unit * (1 + bytes.below(LARGE as usize) as u32);
             let options = MemoryOptions::LARGE | MemoryOptions::WRITABLE;
             let create = Request::CreateMemory { pages, options, slot: BULK };
             self.ask(known, (create, &[ACCOUNT_SLOT]), bytes)?;
-            if let Some(badge) = self.badge(known, BULK) {
-                self.kinds.insert(badge, Kind::Memory);
-            }
+            self.note_kind(known, BULK, Kind::Memory);
         }
         let (rights, first) = (bytes.pick(&[Rights::READ, Rights::READ_WRITE]), 0);
-        let (address, pages) = (bytes.pick(&[0, 0, 0x4000_0000, 0x4040_0000]), UNIT);
+        let (address, pages) = (bytes.pick(&[0, 0, 0x4000_0000, 0x4040_0000]), unit);
         let map = Request::Map { address, first, pages, rights };
         let mapped = self.ask(known, (map, &[SPACE_SLOT, BULK, ACCOUNT_SLOT]), bytes)?;
         let Answer::Mapped { address } = mapped else { panic!("{mapped:?}") };
         known.mapped.push((address, pages));
         for _ in 0..1 + bytes.below(6) {
             self.touch(known, bytes);
-            let pages = bytes.pick(&[UNIT, UNIT, UNIT, 1]);
+            let pages = bytes.pick(&[unit, unit, unit, 1]);
             let at = address + bytes.pick(&[0, 0, 0, PAGE]);
             let to = bytes.pick(&[0, 0x4000_0000, 0x4000_0000 + PAGE]);
             let rights = bytes.pick(&[Rights::READ, Rights::READ_WRITE]);
-            let offset = bytes.below(UNIT as usize * PAGE);
+            let offset = bytes.below(unit as usize * PAGE);
             let (space, memory): (&[u32], &[u32]) = (&[SPACE_SLOT], &[BULK]);
             let (request, slots) = match bytes.below(9) {
                 0 => (Request::Populate { address: at, pages }, space),

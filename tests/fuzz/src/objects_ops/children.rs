@@ -6,8 +6,9 @@ use vmm_service::objects::protocol::{
     SPACE_SLOT, answer_or_refusal,
 };
 use vmm_service::objects::{Act, ProgramId};
+use vmm_tests::model::Cap;
 
-use super::world::{Known, OPTIONS, PRIORITY, World};
+use super::world::{CHILD, FILE, Known, OPTIONS, PRIORITY, World, levels};
 use crate::bytes::Bytes;
 
 /// The most programs that are sent as.
@@ -17,11 +18,13 @@ impl World<'_> {
     /// What a server does with a program's thread.
     pub fn act(&mut self, act: Option<Act>, bytes: &mut Bytes<'_>) {
         match act {
-            // The kernel takes it, or does not.
-            Some(Act::Bind { tcb, place, .. }) => {
-                let refusal = self.objects.note_bound(tcb, place, bytes.one_in(2));
+            // The kernel takes a notification, if none is bound.
+            Some(Act::Bind { tcb, notification, place }) => {
+                let is = matches!(self.host.kernel().cap(notification), Cap::Notification { .. });
+                let refusal = self.objects.note_bound(tcb, place, is && !bytes.one_in(3));
                 let sound = Refusal::BadCapability { place };
                 assert!(refusal.is_none_or(|it| it == sound || it == Refusal::Bound {}));
+                self.tally.note_bound(place, refusal);
             }
             Some(
                 Act::Unbind { tcb } | Act::ReadRegisters { tcb } | Act::WriteRegisters { tcb, .. },
@@ -87,30 +90,34 @@ impl World<'_> {
     }
 
     fn try_raise(&mut self, known: &Known, bytes: &mut Bytes<'_>) -> Result<(), Refusal> {
-        let [file, it] = [30, 31];
+        let [from, it] = [FILE, CHILD];
         let options = MemoryOptions::WRITABLE;
         let own = [ACCOUNT_SLOT];
-        self.ask(known, (Request::CreateMemory { pages: 1, options, slot: file }, &own), bytes)?;
+        self.ask(known, (Request::CreateMemory { pages: 1, options, slot: from }, &own), bytes)?;
         let rights = Rights::READ_WRITE;
         let map = Request::Map { address: 0, first: 0, pages: 1, rights };
-        let mapped = self.ask(known, (map, &[SPACE_SLOT, file, ACCOUNT_SLOT]), bytes)?;
+        let mapped = self.ask(known, (map, &[SPACE_SLOT, from, ACCOUNT_SLOT]), bytes)?;
         let Answer::Mapped { address } = mapped else { panic!("{mapped:?}") };
         self.ask(known, (Request::Populate { address, pages: 1 }, &[SPACE_SLOT]), bytes)?;
-        let _ = self.host.vmm.write(known.id.space(), address, super::image::program());
+        // Now and then a file of which no program can be made.
+        let whole = super::image::program(self.host.target());
+        let file = if bytes.one_in(12) { &whole[..40] } else { whole };
+        let _ = self.host.vmm.write(known.id.space(), address, file);
         let amounts = bytes.pick(&[
             Amounts([40, 14, 100, 4, 2, 10, 30, 0]),
             Amounts([80, 16, 200, 8, 3, 20, 60, 0]),
             Amounts([9, 5, 30, 3, 1, 4, 9, 0]),
         ]);
+        let amounts = levels(self.host.target(), amounts);
         let options = bytes.pick(&OPTIONS);
         let name = Name::new("child");
         let create =
             Request::CreateProgram { amounts, options, name, slot: it, space: 0, account: 0 };
         self.ask(known, (create, &own), bytes)?;
-        while self.ask(known, (Request::Load {}, &[it, file]), bytes)? == (Answer::More {}) {}
+        while self.ask(known, (Request::Load {}, &[it, from]), bytes)? == (Answer::More {}) {}
         let rights = Rights::READ | Rights::DESTROY;
         let grant = Request::Grant { rights, slot: 8 };
-        self.ask(known, (grant, &[it, file]), bytes)?;
+        self.ask(known, (grant, &[it, from]), bytes)?;
         let priority = PRIORITY.into();
         let started = self.tally.started;
         self.ask(known, (Request::Start { argument: 0, stack: 1, priority }, &[it]), bytes)?;
@@ -119,7 +126,7 @@ impl World<'_> {
             self.halt(known, (it, child), bytes);
         }
         // Where it was started, its slots are another's to use.
-        for slot in [file, it] {
+        for slot in [from, it] {
             let target = known.slot(slot - bytes.below(10) as u32 - 1);
             let kernel = self.host.vmm.kernel_mut();
             let moved =

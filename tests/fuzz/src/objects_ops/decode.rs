@@ -3,16 +3,25 @@
 //! kind.
 
 use vmm_service::objects::protocol::{
-    AccountOptions, Amounts, FIRST_FREE_SLOT, FaultPolicy, Kind, Line, MemoryOptions, Name, Piece,
-    REGISTERS, RESOURCES, Registers, Request, Resource, Rights, Supply,
+    ACCOUNT_SLOT, AccountOptions, Amounts, FIRST_FREE_SLOT, FaultPolicy, Kind, Line, MemoryOptions,
+    Name, PROGRAM_SLOT, Piece, REGISTERS, RESOURCES, Registers, Request, Resource, Rights,
+    SPACE_SLOT, Supply,
 };
-use vmm_tests::support::PAGE;
+use vmm_tests::support::{PAGE, Target};
 
 use super::world::{Known, OPTIONS, SLOTS, World};
 use crate::bytes::Bytes;
 use crate::machine::DEVICE;
 
 const OVERCOMMIT: AccountOptions = AccountOptions::OVERCOMMIT;
+/// How memory at a physical address is cached: in one way, or in two, which is none.
+const CACHED: [MemoryOptions; 5] = [
+    MemoryOptions::empty(),
+    MemoryOptions::UNCACHED,
+    MemoryOptions::WRITE_COMBINING,
+    MemoryOptions::WRITE_THROUGH,
+    MemoryOptions::CACHED,
+];
 
 /// Amounts of an account: small ones, as a rule.
 pub fn amounts(bytes: &mut Bytes<'_>) -> Amounts {
@@ -52,8 +61,8 @@ fn supplied(bytes: &mut Bytes<'_>) -> u32 {
 }
 
 /// Pages of a large one, or of two.
-fn large(bytes: &mut Bytes<'_>) -> u32 {
-    bytes.pick(&[1024, 1024, 1024, 2048])
+fn large(unit: u32, bytes: &mut Bytes<'_>) -> u32 {
+    bytes.pick(&[unit, unit, unit, 2 * unit])
 }
 
 fn pages(bytes: &mut Bytes<'_>) -> u32 {
@@ -68,39 +77,51 @@ fn offset(bytes: &mut Bytes<'_>) -> usize {
 
 fn rights(bytes: &mut Bytes<'_>) -> Rights {
     match bytes.one_in(3) {
-        true => Rights::from_bits_truncate(u32::from(bytes.byte())),
+        true => {
+            let high = if bytes.one_in(2) { Rights::ADDRESS } else { Rights::empty() };
+            Rights::from_bits_truncate(u32::from(bytes.byte())) | high
+        }
         false => bytes.pick(&[Rights::READ, Rights::READ, Rights::READ_WRITE, Rights::empty()]),
     }
 }
 
-/// An address, mostly of a mapping or where one may be.
-pub fn address(known: &Known, bytes: &mut Bytes<'_>) -> usize {
+/// An address, mostly of a mapping or where one may be, or near the first of which a fault's message
+/// does not tell all.
+pub fn address(known: &Known, target: Target, bytes: &mut Bytes<'_>) -> usize {
     let mapped = known.mapped.get(bytes.below(known.mapped.len()));
-    match (bytes.below(8), mapped) {
+    match (bytes.below(9), mapped) {
         (0..=4, Some(&(start, _))) => start,
         (5, Some(&(start, pages))) => start + bytes.below(pages as usize + 1) * PAGE,
         (6, _) => 0x10_0000 * (1 + bytes.below(4000)),
+        (7, _) => target.fault_end() + PAGE * bytes.below(5) - 2 * PAGE,
         // A word of this machine.
-        _ => bytes.wild() as u32 as usize,
+        _ => match target {
+            Target::Ia32 => bytes.wild() as u32 as usize,
+            #[cfg(target_pointer_width = "64")]
+            _ => bytes.wild(),
+        },
     }
 }
 
 /// Pages of a mapping: mostly some of it.
-fn part(known: &Known, bytes: &mut Bytes<'_>) -> (usize, u32) {
+fn part(known: &Known, (unit, target): (u32, Target), bytes: &mut Bytes<'_>) -> (usize, u32) {
     let mapped = known.mapped.get(bytes.below(known.mapped.len())).copied();
     match mapped.filter(|_| !bytes.one_in(6)) {
         Some((start, count)) => {
             let page = bytes.below(count as usize);
             let left = count - page as u32;
             // Large pages are cut by nothing.
-            let (page, left) = match count % 1024 == 0 && bytes.one_in(2) {
-                true => (page & !1023, count - (page as u32 & !1023)),
+            let (page, left) = match count.is_multiple_of(unit) && bytes.one_in(2) {
+                true => {
+                    let whole = page as u32 / unit * unit;
+                    (whole as usize, count - whole)
+                }
                 false => (page, left),
             };
-            let some = bytes.pick(&[left, 1, 1, 2, left / 2, 64, 1024]);
+            let some = bytes.pick(&[left, 1, 1, 2, left / 2, 64, unit]);
             (start + page * PAGE, if bytes.one_in(12) { some } else { some.clamp(1, left) })
         }
-        None => (address(known, bytes), pages(bytes)),
+        None => (address(known, target, bytes), pages(bytes)),
     }
 }
 
@@ -108,7 +129,10 @@ impl World<'_> {
     /// A request of a sender's.
     pub fn request_of(&self, known: &Known, bytes: &mut Bytes<'_>) -> Request {
         let memory = bytes.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
-        match bytes.below(52) {
+        let (unit, target) = (self.unit(), self.host.target());
+        let address = |bytes: &mut Bytes<'_>| address(known, target, bytes);
+        let part = |bytes: &mut Bytes<'_>| part(known, (unit, target), bytes);
+        match bytes.below(56) {
             0 => Request::Info {},
             1..=2 => Request::Restrict { rights: rights(bytes), slot: slot(bytes) },
             3..=4 => {
@@ -121,13 +145,18 @@ impl World<'_> {
                     AccountOptions::empty(),
                     OVERCOMMIT,
                     OVERCOMMIT | AccountOptions::WAIT,
+                    AccountOptions::WAIT,
                 ]);
                 Request::CreateAccount { amounts: amounts(bytes), options, slot: slot(bytes) }
             }
             8 => {
-                let amounts = match bytes.one_in(3) {
-                    true => amounts(bytes),
-                    false => {
+                let amounts = match bytes.below(4) {
+                    0 => amounts(bytes),
+                    1 | 2 => {
+                        let (resource, amount) = (bytes.pick(&Resource::ALL), bytes.below(3));
+                        Amounts::NONE.with(resource, amount as u32)
+                    }
+                    _ => {
                         let amounts = Amounts([bytes.below(9) as u32; RESOURCES]);
                         amounts.with(Resource::LargePages, bytes.below(2) as u32)
                     }
@@ -136,7 +165,7 @@ impl World<'_> {
             }
             9..=10 if bytes.one_in(2) => {
                 let options = memory | MemoryOptions::LARGE;
-                let pages = if bytes.one_in(8) { pages(bytes) } else { large(bytes) };
+                let pages = if bytes.one_in(8) { pages(bytes) } else { large(unit, bytes) };
                 Request::CreateMemory { pages, options, slot: slot(bytes) }
             }
             9..=11 => {
@@ -145,22 +174,23 @@ impl World<'_> {
             12 => {
                 let address = bytes.pick(&[DEVICE, DEVICE + PAGE, DEVICE + 7, 0, !0xfff]);
                 let (pages, slot) = (pages(bytes), slot(bytes));
-                Request::CreatePhysical { address, pages, options: memory, slot }
+                let cached = bytes.pick(&CACHED);
+                Request::CreatePhysical { address, pages, options: memory | cached, slot }
             }
             13 => Request::Clone { slot: slot(bytes) },
             14 => Request::CreateSpace { slot: slot(bytes) },
             15..=18 => {
-                let address = if bytes.one_in(3) { address(known, bytes) } else { 0 };
+                let address = if bytes.one_in(3) { address(bytes) } else { 0 };
                 let first = bytes.pick(&[0, 0, 0, 1, 4, u32::MAX]);
-                let pages = if bytes.one_in(3) { large(bytes) } else { pages(bytes) };
+                let pages = if bytes.one_in(3) { large(unit, bytes) } else { pages(bytes) };
                 let rights = rights(bytes);
                 match bytes.one_in(5) {
                     true => Request::MapPrivate { address, first, pages, rights },
                     false => Request::Map { address, first, pages, rights },
                 }
             }
-            19 => Request::Populate { address: address(known, bytes), pages: pages(bytes) },
-            20 => Request::Unmap { address: address(known, bytes) },
+            19 => Request::Populate { address: address(bytes), pages: pages(bytes) },
+            20 => Request::Unmap { address: address(bytes) },
             21 => Request::CreateEndpoint { object: slot(bytes), slot: slot(bytes) },
             22 => Request::CreateNotification { object: slot(bytes), slot: slot(bytes) },
             23 => Request::Resize { pages: pages(bytes) },
@@ -193,8 +223,8 @@ impl World<'_> {
                 Request::Write { offset: offset(bytes), piece }
             }
             34 | 35 => {
-                let to = if bytes.one_in(2) { address(known, bytes) } else { 0 };
-                let (address, pages) = part(known, bytes);
+                let to = if bytes.one_in(2) { address(bytes) } else { 0 };
+                let (address, pages) = part(bytes);
                 Request::Move { address, pages, to, rights: rights(bytes) }
             }
             36 => {
@@ -227,25 +257,23 @@ impl World<'_> {
                 policy: bytes.pick(&FaultPolicy::ALL),
                 slot: slot(bytes),
             },
-            43 if bytes.one_in(4) => {
+            49 => {
                 let ms = bytes.pick(&[0, 1, 5, u32::MAX]);
                 bytes.pick(&[Request::LimitWaits { ms }, Request::Sleep { ms }])
             }
-            43 if bytes.one_in(3) => Request::Locate { page: bytes.below(3) as u32 },
-            43 if bytes.one_in(2) => {
-                Request::FirstThread { policy: bytes.pick(&FaultPolicy::ALL), slot: slot(bytes) }
-            }
+            51 => Request::Locate { page: bytes.below(3) as u32 },
+            52 => Request::FirstThread { policy: bytes.pick(&FaultPolicy::ALL), slot: slot(bytes) },
             43 => Request::EndThread { code: 1, own: bytes.one_in(3) },
             44 | 45 => {
-                let (address, pages) = part(known, bytes);
+                let (address, pages) = part(bytes);
                 Request::Protect { address, pages, rights: rights(bytes) }
             }
             46 | 47 => {
-                let (address, pages) = part(known, bytes);
+                let (address, pages) = part(bytes);
                 Request::UnmapPart { address, pages }
             }
             48 => {
-                let address = if bytes.one_in(2) { address(known, bytes) } else { 0 };
+                let address = if bytes.one_in(2) { address(bytes) } else { 0 };
                 let ceiling = bytes.pick(&[Rights::READ_WRITE, Rights::READ, Rights::WRITE]);
                 Request::Reserve { address, pages: pages(bytes), ceiling, slot: slot(bytes) }
             }
@@ -267,16 +295,40 @@ impl World<'_> {
         }
     }
 
-    /// Slots of capabilities for a request: in most places one of the right kind.
+    /// Slots of capabilities for a request: in most places one of the right kind, and a program
+    /// that is not the sender itself.
     pub fn slots_for(&self, known: &Known, request: &Request, bytes: &mut Bytes<'_>) -> Vec<u32> {
         let mut slots = Vec::new();
         for due in request.due() {
-            let right = self.slots_of(known, due.kind);
-            let begin = match due.kind {
-                Some(Kind::Account) => Some(2),
-                Some(Kind::Space) => Some(3),
+            let kind = match request {
+                Request::TellEnd {}
+                | Request::Resume {}
+                | Request::ReadRegisters {}
+                | Request::WriteRegisters { .. }
+                    if due.kind.is_none() =>
+                {
+                    Some(bytes.pick(&[Kind::Program, Kind::Thread, Kind::Thread]))
+                }
+                _ => due.kind,
+            };
+            let mut right = match due.foreign {
+                true => self.slots_of_others(known),
+                false => self.slots_of(known, kind),
+            };
+            if kind == Some(Kind::Program) && !bytes.one_in(8) {
+                right.retain(|&slot| slot != PROGRAM_SLOT);
+            }
+            let begin = match kind {
+                Some(Kind::Account) => Some(ACCOUNT_SLOT),
+                Some(Kind::Space) => Some(SPACE_SLOT),
                 _ => None,
             };
+            // Of two accounts one is to be another's.
+            let other = matches!(request, Request::Give { .. }) && slots.len() == 1;
+            let begin = begin.filter(|_| !other);
+            if other {
+                right.retain(|slot| *slot != ACCOUNT_SLOT);
+            }
             let choice = bytes.below(16);
             slots.push(match (choice, begin) {
                 (0, _) => bytes.below(SLOTS as usize) as u32,
@@ -287,7 +339,8 @@ impl World<'_> {
         if bytes.one_in(16) {
             slots.truncate(bytes.below(3));
         }
-        while bytes.one_in(16) && slots.len() < 3 {
+        let seldom = if request.due().is_empty() { 4 } else { 16 };
+        while bytes.one_in(seldom) && slots.len() < 3 {
             slots.push(bytes.below(SLOTS as usize) as u32);
         }
         slots

@@ -7,6 +7,7 @@
 //!         ──► capabilities copied, passed on and deleted by their holders  │   kernel ──► checks
 //!         ──► a program made or ended, by another too; a piece reaped     │
 //!         ──► pages supplied and taken back; large pages                  │
+//!         ──► notifications made, bound, told by, passed on              │
 //!         ──► memory and slots taken by others ────────────────────────────┘
 //! ```
 //!
@@ -24,6 +25,7 @@ mod image;
 mod paging;
 mod steps;
 mod tally;
+mod telling;
 mod threads;
 mod world;
 
@@ -35,7 +37,7 @@ use crate::machine;
 pub use tally::Tally;
 use world::World;
 #[allow(unused_imports)] // for the suite `objects`, which has this module too
-pub use world::arrive;
+pub use {image::program, world::arrive};
 
 /// Steps of one input at the most.
 const MAX_STEPS: usize = 400;
@@ -44,21 +46,15 @@ const MAX_STEPS: usize = 400;
 pub fn run(data: &[u8]) -> Tally {
     let mut bytes = Bytes::new(data);
     let ample = !bytes.one_in(3);
-    let (machine, numbers) = match ample {
-        true => {
-            let mut machine = machine::ample_32();
-            machine.config.ram.extend(machine::LARGE);
-            (machine, None)
-        }
-        false => {
-            let machine = machine::machine_32(&mut bytes);
-            (machine, bytes.pick(&[None, Some(12), Some(20), Some(40)]))
-        }
-    };
+    let machine = machine::of_service(&mut bytes, ample);
+    let numbers = if ample { None } else { bytes.pick(&[None, Some(12), Some(20), Some(40)]) };
     let arena = Arena::new();
     let trace = std::env::var_os("VMM_FUZZ_TRACE").is_some();
     let host = Fixture::boot(&arena, machine);
+    // What the service clears for promises it clears in words.
+    host.kernel().bound_calls(None);
     let Some(mut world) = World::new(host, ample, numbers, trace) else {
+        assert!(!ample, "there is all that accounts may use");
         return Tally::default();
     };
     for _ in 0..MAX_STEPS {

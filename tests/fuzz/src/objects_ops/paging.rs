@@ -6,13 +6,10 @@ use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Answer, Kind, MemoryOptions, Refusal, Request, Rights, SPACE_SLOT, Supply,
 };
 
-use super::world::{Known, SLOTS, World};
+use super::world::{Known, PAGED, SIGNAL, SOURCE, World};
 use crate::bytes::Bytes;
 
-/// The slots of paged memory, and of what its pages come from.
-const PAGED: u32 = SLOTS - 3;
-const SOURCE: u32 = SLOTS - 4;
-/// The pages of either.
+/// The pages of paged memory, and of what its pages come from.
 const PAGES: u32 = 4;
 
 impl World<'_> {
@@ -28,13 +25,13 @@ impl World<'_> {
             let most = bytes.pick(&[1, 2, 4]);
             let create = Request::CreatePaged { pages: PAGES, most, slot: PAGED };
             self.ask(known, (create, &payer), bytes)?;
-            self.learn_memory(known, PAGED);
+            self.note_kind(known, PAGED, Kind::Memory);
         }
         if self.badge(known, SOURCE).is_none() {
             let options = MemoryOptions::WRITABLE;
             let create = Request::CreateMemory { pages: PAGES, options, slot: SOURCE };
             self.ask(known, (create, &payer), bytes)?;
-            self.learn_memory(known, SOURCE);
+            self.note_kind(known, SOURCE, Kind::Memory);
         }
         let rights = bytes.pick(&[Rights::READ, Rights::READ_WRITE]);
         let (address, first, pages) = (0, 0, PAGES);
@@ -51,7 +48,7 @@ impl World<'_> {
             let first = bytes.below(PAGES as usize) as u32;
             let (pages, other) = (bytes.pick(&[1, 1, 2]), bytes.below(PAGES as usize) as u32);
             let both: &[u32] = &[PAGED, SOURCE];
-            let (request, slots) = match bytes.below(7) {
+            let (request, slots): (Request, &[u32]) = match bytes.below(9) {
                 0..=2 => {
                     let (how, write) = (bytes.pick(&Supply::ALL), bytes.one_in(2));
                     (Request::Supply { first, pages, from: other, how, write }, both)
@@ -59,6 +56,8 @@ impl World<'_> {
                 3 => (Request::TakeBack { first, pages, into: other }, both),
                 4 => (Request::AllowWrite { first, pages }, &both[..1]),
                 5 => (Request::Decommit { first, pages }, &both[..1]),
+                6 => (Request::NextFault {}, &both[..1]),
+                7 => (Request::TellFaults {}, &[PAGED, SIGNAL]),
                 _ => (Request::Refuse { page: first }, &both[..1]),
             };
             let answer = self.ask(known, (request, slots), bytes);
@@ -68,11 +67,5 @@ impl World<'_> {
             self.take_answers();
         }
         Ok(())
-    }
-
-    fn learn_memory(&mut self, known: &Known, slot: u32) {
-        if let Some(badge) = self.badge(known, slot) {
-            self.kinds.insert(badge, Kind::Memory);
-        }
     }
 }

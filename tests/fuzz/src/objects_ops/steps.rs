@@ -24,7 +24,7 @@ impl World<'_> {
         // Those that another ended.
         let objects = &self.objects;
         self.programs.retain(|known| objects.program_in(known.id.space()).is_some());
-        let kind = bytes.below(33);
+        let kind = bytes.below(36);
         self.pass_time(bytes);
         self.failing = bytes.one_in(12);
         if self.failing {
@@ -56,6 +56,7 @@ impl World<'_> {
                 28..=29 => self.page(&mut known, bytes),
                 30 => self.control(&known, bytes),
                 31..=32 => self.bulk(&mut known, bytes),
+                33..=35 => self.tell(&known, bytes),
                 _ => self.squeeze_slots(bytes),
             };
             let learnt = self.learnt.take();
@@ -187,8 +188,15 @@ impl World<'_> {
         }
         let Some(before) = before else { return };
         if self.failing {
-            // What ends in pieces may be half done: what is left of it is as before.
-            if matches!(request, Request::Revoke { .. } | Request::Destroy {}) {
+            // What ends in pieces may be half done, and what is ended ends though a thread of it
+            // was not stopped at once: who asks again goes on with it.
+            if matches!(
+                request,
+                Request::Revoke { .. }
+                    | Request::Destroy {}
+                    | Request::Kill {}
+                    | Request::EndThread { .. }
+            ) {
                 return;
             }
             self.host.kernel().disarm();
@@ -209,6 +217,7 @@ impl World<'_> {
         let message = Incoming { badge, label, words, capabilities, foreign: self.foreign };
         let outcome = self.objects.handle(&mut self.host.vmm, &message);
         self.foreign = outcome.foreign.unwrap_or(self.foreign);
+        self.tally.note(label, words, &outcome);
         outcome
     }
 
@@ -275,7 +284,8 @@ impl World<'_> {
         };
         if bytes.one_in(4) {
             // A program that it may load, where the page is there.
-            let _ = self.host.vmm.write(known.id.space(), start, super::image::program());
+            let file = super::image::program(self.host.target());
+            let _ = self.host.vmm.write(known.id.space(), start, file);
         }
         let access = bytes.pick(&[Access::Write, Access::Read]);
         let space = known.id.space();

@@ -3,17 +3,13 @@
 
 use vmm::ThreadId;
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Answer, FaultKind, FaultPolicy, Kind, Refusal, Request, State,
+    ACCOUNT_SLOT, Answer, FaultKind, FaultPolicy, Kind, REGISTERS, Refusal, Registers, Request,
+    State,
 };
 use vmm_service::objects::{Fault, ProgramId, Stopped};
 
-use super::world::{Known, PRIORITY, SLOTS, World};
+use super::world::{FIRST, Known, PRIORITY, THREAD, World};
 use crate::bytes::Bytes;
-
-/// The slot of another program's first thread.
-const FIRST: u32 = SLOTS - 6;
-/// The slot of a further thread.
-const THREAD: u32 = SLOTS - 5;
 
 impl World<'_> {
     /// A program has a further thread, does something with it, and threads of its have faults.
@@ -41,16 +37,16 @@ impl World<'_> {
                 slot: THREAD,
             };
             self.ask(known, (create, &[ACCOUNT_SLOT]), bytes)?;
-            if let Some(badge) = self.badge(known, THREAD) {
-                self.kinds.insert(badge, Kind::Thread);
-            }
+            self.note_kind(known, THREAD, Kind::Thread);
         }
         for _ in 0..1 + bytes.below(4) {
+            let registers = Registers([bytes.wild(); REGISTERS]);
             let request = bytes.pick(&[
                 Request::Suspend {},
                 Request::Suspend {},
                 Request::Resume {},
                 Request::ReadRegisters {},
+                Request::WriteRegisters { registers },
                 Request::UnbindThread {},
                 Request::EndThread { code: 2, own: false },
             ]);
@@ -64,7 +60,10 @@ impl World<'_> {
                 // whose thread has ended by which it was.
                 let kind = self.badge(known, THREAD).and_then(|badge| self.kinds.get(&badge));
                 let whole = state.is_suspended() && kind != Some(&Kind::Thread);
+                // Another capability may have come there, which lacks the right.
+                let lacks = matches!(answer, Err(Refusal::NoRight { .. }));
                 let sound = answer.is_ok() == state.is_suspended() || with_program || whole;
+                let sound = sound || lacks;
                 assert!(sound, "{state:?}, {kind:?}: {answer:?}");
             }
             if bytes.one_in(2) {
@@ -96,9 +95,7 @@ impl World<'_> {
             self.tally.halted +=
                 usize::from(request == (Request::SuspendProgram {}) && done.is_ok());
             self.tally.firsts += usize::from(request == first && done.is_ok());
-            if let Some(badge) = self.badge(known, FIRST) {
-                self.kinds.insert(badge, Kind::Thread);
-            }
+            self.note_kind(known, FIRST, Kind::Thread);
             for _ in 0..bytes.below(3) {
                 let all = self.threads_in(child.space());
                 if self.lives(child) && !all.is_empty() {

@@ -9,7 +9,7 @@ use vmm_service::objects::protocol::{
 };
 use vmm_service::objects::{Arrived, NewProgram, Objects, ProgramId};
 use vmm_tests::model::Cap;
-use vmm_tests::support::Fixture;
+use vmm_tests::support::{Fixture, Target};
 
 use super::image;
 use super::tally::Tally;
@@ -25,6 +25,18 @@ pub const PRIORITY: u8 = 100;
 const VICTIM: Amounts = Amounts([100, 10, 200, 8, 3, 20, 40, 0]);
 /// Slots that the senders use.
 pub const SLOTS: u32 = 32;
+/// The slots of what steps of several messages make, and look for when they come again: a program
+/// that is made and the file of it, paged memory and what its pages come from, a further thread,
+/// another program's first thread, memory of large pages, a notification and a capability to it.
+pub const CHILD: u32 = SLOTS - 1;
+pub const FILE: u32 = SLOTS - 2;
+pub const PAGED: u32 = SLOTS - 3;
+pub const SOURCE: u32 = SLOTS - 4;
+pub const THREAD: u32 = SLOTS - 5;
+pub const FIRST: u32 = SLOTS - 6;
+pub const BULK: u32 = SLOTS - 7;
+pub const NOTICE: u32 = SLOTS - 8;
+pub const SIGNAL: u32 = SLOTS - 9;
 /// What a program can be.
 pub const OPTIONS: [ProgramOptions; 3] =
     [ProgramOptions::empty(), ProgramOptions::SUSPEND_AT_FAULT, ProgramOptions::FEW_SLOTS];
@@ -86,11 +98,12 @@ impl<'a> World<'a> {
         trace: bool,
     ) -> Option<World<'a>> {
         let endpoint = host.vmm.allocate(vmm::Blueprint::Endpoint).ok()?.slot();
-        let all = ALL.with(Resource::LargePages, if ample { LARGE } else { 0 });
+        let target = host.target();
+        let all = levels(target, ALL).with(Resource::LargePages, if ample { LARGE } else { 0 });
         let mut objects = Objects::new(&mut host.vmm, endpoint, all).ok()?;
         objects.set_slice(SLICE);
         let foreign = host.vmm.alloc_slots(1).ok()?;
-        let victim = program(&mut host, &mut objects, VICTIM)?;
+        let victim = program(&mut host, &mut objects, levels(target, VICTIM))?;
         if let Some(most) = numbers {
             objects.narrow_numbers(most);
         }
@@ -120,6 +133,7 @@ impl<'a> World<'a> {
 
     /// Makes a program that sends; returns whether there is one more.
     pub fn make(&mut self, amounts: Amounts) -> bool {
+        let amounts = levels(self.host.target(), amounts);
         let Some(made) = program(&mut self.host, &mut self.objects, amounts) else { return false };
         let begin = [
             (PROGRAM_SLOT, Kind::Program),
@@ -143,6 +157,18 @@ impl<'a> World<'a> {
         Some(Known { id, cnode, cnode_bits, mapped: Vec::new() })
     }
 
+    /// Pages that a large one of this machine is as long as.
+    pub fn unit(&self) -> u32 {
+        1 << (self.host.target().large_bits() - 12)
+    }
+
+    /// Remembers what kind of object the capability in a slot is to, if one is there.
+    pub fn note_kind(&mut self, known: &Known, slot: u32, kind: Kind) {
+        if let Some(badge) = self.badge(known, slot) {
+            self.kinds.insert(badge, kind);
+        }
+    }
+
     /// What the kernel does with a capability that is not the service's.
     pub fn receive_foreign(&mut self, program: &Known, arrived: &[Arrived], slots: &[u32]) {
         let into = self.host.vmm.allocator().path(self.foreign);
@@ -164,6 +190,20 @@ impl<'a> World<'a> {
         arrive(&self.host, self.endpoint, slots.iter().map(|&slot| program.slot(slot)))
     }
 
+    /// The slots of a program's in which endpoints and notifications are that it made, or others.
+    pub fn slots_of_others(&self, program: &Known) -> Vec<u32> {
+        let kernel = self.host.kernel();
+        let Cap::Endpoint { base: own, .. } = kernel.cap(self.endpoint) else {
+            panic!("the service's endpoint is gone")
+        };
+        let of = |slot: &u32| match kernel.cap_at(program.slot(*slot)) {
+            Some(Cap::Endpoint { base, .. }) => base != own,
+            Some(Cap::Notification { .. }) => true,
+            _ => false,
+        };
+        (PROGRAM_SLOT..SLOTS).filter(of).collect()
+    }
+
     /// The slots of a program's in which the service's capabilities to such objects are.
     pub fn slots_of(&self, program: &Known, kind: Option<Kind>) -> Vec<u32> {
         let of = |slot: &u32| {
@@ -174,6 +214,12 @@ impl<'a> World<'a> {
     }
 }
 
+/// As many tables more as this machine has levels of them.
+pub fn levels(target: Target, amounts: Amounts) -> Amounts {
+    let tables = amounts.of(Resource::Tables).saturating_mul(target.levels_below_root() as u32);
+    amounts.with(Resource::Tables, tables)
+}
+
 /// A program that has not sent anything.
 fn program<'a>(
     host: &mut Fixture<'a>,
@@ -182,7 +228,7 @@ fn program<'a>(
 ) -> Option<Known> {
     let new = NewProgram {
         name: "sender",
-        file: image::program(),
+        file: image::program(host.target()),
         stack_pages: 1,
         amounts,
         physical: amounts.0[0].is_multiple_of(3),

@@ -37,6 +37,28 @@ impl Ballast {
         ballast
     }
 
+    /// Takes all memory, and all frames of batches that others have but `left`, which need not lie
+    /// side by side.
+    pub fn of_frames(host: &mut Fixture<'_>, left: usize) -> Ballast {
+        let own = host.vmm.own_space();
+        let one = RegionOptions::new(1);
+        let single = |_| host.vmm.map(own, &one).expect("a machine large enough");
+        let single: Vec<_> = (0..ENOUGH).map(single).collect();
+        let mut ballast = Ballast::of_memory(host, 0);
+        for bits in (0..9).rev() {
+            while let Ok(region) = host.vmm.map(own, &RegionOptions::new(1 << bits)) {
+                ballast.regions.push(region);
+            }
+        }
+        for (index, region) in single.into_iter().enumerate() {
+            match index < left {
+                true => host.vmm.release(region).expect("a region"),
+                false => ballast.regions.push(region),
+            }
+        }
+        ballast
+    }
+
     /// Takes all slots but `left`, and so much memory that the CSpace cannot grow.
     pub fn of_slots(host: &mut Fixture<'_>, left: usize) -> Ballast {
         let mut ballast = Ballast::of_memory(host, ENOUGH);
@@ -61,6 +83,12 @@ impl Ballast {
             host.vmm.release(region).expect("a region");
         }
         ballast
+    }
+
+    /// The same with these objects, to be freed with it.
+    pub fn and(mut self, objects: Vec<Object>) -> Ballast {
+        self.objects.extend(objects);
+        self
     }
 
     pub fn drop(self, host: &mut Fixture<'_>) {

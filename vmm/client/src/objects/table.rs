@@ -24,6 +24,9 @@ macro_rules! messages {
             /// The numbers of all of them.
             pub const NUMBERS: &[u32] = &[$($number),*];
 
+            /// What they are called, in the same order.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
             /// What it is called.
             pub const fn name(&self) -> &'static str {
                 match self { $( $enum::$name { .. } => stringify!($name), )* }

@@ -13,7 +13,7 @@ use vmm::{CapPath, Kernel, Memory, Rights as CapRights, Vmm};
 use vmm_client::objects::{Amounts, Kind, Refusal, Rights};
 
 use super::answers::{refuse, refuse_slot, short, Refused};
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::capability::Capability;
 use super::state::charge::{charge, refund};
 use super::state::object::{Object, What};
@@ -61,12 +61,12 @@ impl<'p> Objects<'p> {
             return Err(Refusal::OutOfMemory {});
         };
         let badge = OBJECT_BADGE | node.badge.get() as usize;
-        let made =
-            vmm.mint_ascending_badge(self.endpoint, badge).map_err(refuse).and_then(|slot| {
-                node.slot.set(slot);
-                let to_send = CapRights::WRITE | CapRights::GRANT;
-                vmm.copy_cap(path, slot, to_send).map_err(|error| refuse_slot(error, place.slot))
-            });
+        let minted = clearing(vmm, |vmm| vmm.mint_ascending_badge(self.endpoint, badge));
+        let made = minted.map_err(refuse).and_then(|slot| {
+            node.slot.set(slot);
+            let to_send = CapRights::WRITE | CapRights::GRANT;
+            vmm.copy_cap(path, slot, to_send).map_err(|error| refuse_slot(error, place.slot))
+        });
         match made {
             Ok(()) => Ok(node),
             Err(refusal) => {

@@ -19,7 +19,7 @@ use super::accounts::{make_account, ACCOUNT};
 use super::answers::{narrow, refuse, refuse_slot, short, tables, Answered, Refused, NODE};
 use super::capabilities::{slot_path, Place};
 use super::programs::NewThread;
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::capability::Capability;
 use super::state::charge::{charge, refund};
 use super::state::object::{Object, Report, What};
@@ -253,7 +253,7 @@ impl<'p> Objects<'p> {
             }
             at += page;
         }
-        vmm.read(space, address, bytes)
+        clearing(vmm, |vmm| vmm.read(space, address, bytes))
     }
 
     /// Serves [`vmm_client::objects::Request::Resume`] of a program.

@@ -109,7 +109,8 @@ impl<'p> Objects<'p> {
         let number = program.object.get().ok_or(Refusal::Internal {})?;
         let clone = self.charged_object(Kind::Memory, payer, cost(vmm, pages))?;
         let made = in_store(vmm, clone, |vmm, into| {
-            vmm.reserve_like(region, into, Placement::anywhere()).map_err(refuse)
+            clearing(vmm, |vmm| vmm.reserve_like(region, into, Placement::anywhere()))
+                .map_err(refuse)
         });
         let region = match made {
             Ok(region) => region,

@@ -38,7 +38,8 @@ impl<'p> Objects<'p> {
         let What::Memory { region, .. } = memory.what.get() else {
             return Err(Refusal::Internal {}.into());
         };
-        let copied = vmm.populate_from(region.space(), region.start().bits(), bytes);
+        let to = (region.space(), region.start().bits());
+        let copied = clearing(vmm, |vmm| vmm.populate_from(to.0, to.1, bytes));
         match copied {
             Ok(()) => {
                 memory.committed.set(pages);

@@ -16,7 +16,7 @@ use vmm_client::objects::{Amounts, Kind, Malformed, MemoryOptions, Refusal, Reso
 
 use super::answers::{large_bits, page_rights, Refused, NODE};
 use super::capabilities::Place;
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::counts::{add, sub};
 use super::state::large::LargePage;
 use super::state::mapping::Mapping;
@@ -144,7 +144,7 @@ impl<'p> Objects<'p> {
             if vmm.mapping_at(into.space(), address)?.is_none() {
                 let large = self.commit_large(vmm, memory, (mapping.first.get() + at) / unit)?;
                 let all = Pages::at(large.address()).count(unit as usize);
-                vmm.share_into_with(own, all, (into, at as usize), rights)?;
+                clearing(vmm, |vmm| vmm.share_into_with(own, all, (into, at as usize), rights))?;
             }
             at += unit;
         }

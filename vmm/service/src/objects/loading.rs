@@ -321,7 +321,7 @@ impl<'p> Objects<'p> {
         let pages = (narrow(first), narrow(pages));
         clearing(vmm, |vmm| self.commit(vmm, file.memory, pages)).map_err(refuse)?;
         let from = file.region.start().bits() + at;
-        vmm.read(file.region.space(), from, bytes).map_err(refuse)
+        clearing(vmm, |vmm| vmm.read(file.region.space(), from, bytes)).map_err(refuse)
     }
 }
 

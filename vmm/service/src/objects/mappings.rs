@@ -142,7 +142,8 @@ impl<'p> Objects<'p> {
             return Err(Refusal::InUse { times: memory.mappings.get() });
         }
         let address = address + ((wanted.first as usize) << vmm.geometry().page_bits);
-        let mapped = vmm.map_physical(space, address, &options.named("physical"));
+        let mapped =
+            clearing(vmm, |vmm| vmm.map_physical(space, address, &options.named("physical")));
         mapped.map_err(|error| match error {
             vmm::Error::PhysicalInUse { .. } => Refusal::NoSuchPhysical { address },
             vmm::Error::Allocator(error) if error.blame() == Blame::Caller => {
@@ -378,7 +379,8 @@ pub(super) fn reserve<'p, K: Kernel + Memory<'p>>(
 ) -> Result<RegionId, Refused> {
     let wanted = Wanted { rights: wanted.ceiling, ..wanted };
     let options = options(inside, wanted).backed(Backing::Pager { token }).named("mapping");
-    vmm.reserve(space, &options).map_err(|error| refuse_place(error, wanted.address))
+    clearing(vmm, |vmm| vmm.reserve(space, &options))
+        .map_err(|error| refuse_place(error, wanted.address))
 }
 
 /// What a client is told of an error about the place of a mapping, which was to be at an address,

@@ -51,8 +51,9 @@ impl<'p> Objects<'p> {
         let (rights, cost) = (Object::all_rights(Kind::Memory, options), cost(vmm, pages));
         self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
             let like = RegionOptions::new(pages as usize).rights(stored(options)).named("memory");
-            let region =
-                in_store(vmm, object, |vmm, store| vmm.reserve(store, &like).map_err(refuse))?;
+            let region = in_store(vmm, object, |vmm, store| {
+                clearing(vmm, |vmm| vmm.reserve(store, &like)).map_err(refuse)
+            })?;
             Ok(What::Memory { region, pages, options })
         })
     }
@@ -233,7 +234,7 @@ pub(super) fn copy_page<'p, K: Kernel + Memory<'p>>(
 ) -> vmm::Result {
     let mut bytes = [0; PAGE_BYTES];
     if vmm.mapping_at(from, page)?.is_some() {
-        vmm.read(from, page, &mut bytes)?;
+        clearing(vmm, |vmm| vmm.read(from, page, &mut bytes))?;
     }
     clearing(vmm, |vmm| vmm.populate_from(into.space(), at(into, number), &bytes))
 }

@@ -10,7 +10,7 @@ use vmm::{CPtr, Kernel, Memory, Vmm};
 use vmm_client::objects::{Answer, FaultPolicy, ProgramOptions, Refusal, State};
 
 use super::answers::{refuse, Answered};
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::object::{Object, Report};
 use super::state::program::Program;
 use super::state::thread::{Faulted, Thread};
@@ -43,7 +43,7 @@ impl<'p> Objects<'p> {
         old: CPtr,
     ) -> vmm::Result {
         let next = match old {
-            CPtr::NULL => vmm.alloc_slots(1)?,
+            CPtr::NULL => clearing(vmm, |vmm| vmm.alloc_slots(1))?,
             old => {
                 let path = vmm.allocator().path(old);
                 vmm.delete_cap(path)?;

@@ -96,7 +96,7 @@ impl<'p> Objects<'p> {
         let rights = if writes { all } else { all.difference(PageRights::WRITE) };
         match vmm.mapping_at(into.space(), at)? {
             Some(mapped) if mapped.rights.contains(rights) => {}
-            Some(_) => vmm.protect(into.space(), Pages::at(at), rights)?,
+            Some(_) => clearing(vmm, |vmm| vmm.protect(into.space(), Pages::at(at), rights))?,
             None => {
                 let from = Pages::at(region.start().bits() + ((number as usize) << bits));
                 let to = (into, page as usize);

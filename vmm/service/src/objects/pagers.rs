@@ -76,8 +76,9 @@ impl<'p> Objects<'p> {
         let rights = Object::all_rights(Kind::Memory, options);
         self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
             let like = RegionOptions::new(pages as usize).rights(stored(options)).named("paged");
-            let region =
-                in_store(vmm, object, |vmm, store| vmm.reserve(store, &like).map_err(refuse))?;
+            let region = in_store(vmm, object, |vmm, store| {
+                clearing(vmm, |vmm| vmm.reserve(store, &like)).map_err(refuse)
+            })?;
             let (waiting, pager, notify, due) = (0, 0, CPtr::NULL, false);
             object.paged.set(Some(Paged { most, waiting, pager, notify, due }));
             Ok(What::Memory { region, pages, options })
@@ -435,12 +436,13 @@ impl<'p> Objects<'p> {
         memory: &'p Object<'p>,
     ) -> vmm::Result {
         let Some(paged) = memory.paged.get() else { return Ok(()) };
-        while let Some(node) = self.tables.first_supplied(memory.number.get()) {
-            self.tables.remove_supplied(node);
-        }
         self.set_pager_due(memory, false);
+        // Where the kernel refuses this, all is as it was, and this is done again.
         if paged.notify != CPtr::NULL {
             vmm.release_slot(paged.notify)?;
+        }
+        while let Some(node) = self.tables.first_supplied(memory.number.get()) {
+            self.tables.remove_supplied(node);
         }
         memory.paged.set(None);
         Ok(())

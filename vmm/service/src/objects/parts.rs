@@ -16,7 +16,7 @@ use vmm_client::objects::{Amounts, Answer, Refusal, Rights, MAX_PAGES};
 use super::answers::{narrow, page_rights, refuse, short, Answered, Refused};
 use super::large::{check_whole, most, unit};
 use super::mappings::{area, area_ceiling, check_rights, cost, page_bits, reserve, Wanted};
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::charge::{charge, refund};
 use super::state::mapping::Mapping;
 use super::state::object::{Object, What};
@@ -92,7 +92,8 @@ impl<'p> Objects<'p> {
         let more = beyond(costs, lower.charge.get())?;
         charge(payer, more).map_err(short)?;
         let split = self.a_mapping_more(vmm).and_then(|()| {
-            let upper = vmm.split_region(region, page as usize).map_err(refuse)?;
+            let upper =
+                clearing(vmm, |vmm| vmm.split_region(region, page as usize)).map_err(refuse)?;
             let new = NewMapping {
                 space,
                 within: lower.within.get(),
@@ -328,7 +329,10 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
     ) -> Result<(), Refused> {
         match self.tables.free_mappings.available() {
-            0 => vmm.adopt_bookkeeping_page(&mut self.tables.free_mappings).map_err(refuse),
+            0 => {
+                let pool = &mut self.tables.free_mappings;
+                clearing(vmm, |vmm| vmm.adopt_bookkeeping_page(pool)).map_err(refuse)
+            }
             _ => Ok(()),
         }
     }
@@ -371,7 +375,7 @@ pub(super) fn set_rights<'p, K: Kernel + Memory<'p>>(
         }
         if page > begin {
             let there = Pages::at(at(begin)).count((page - begin) as usize);
-            vmm.protect(space, there, page_rights(rights))?;
+            clearing(vmm, |vmm| vmm.protect(space, there, page_rights(rights)))?;
         } else {
             page += unit;
         }

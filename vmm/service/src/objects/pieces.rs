@@ -30,7 +30,7 @@ impl<'p> Objects<'p> {
         // What was never touched has no page yet, and gets none by being read.
         if let Some((space, address)) = self.stored_at(vmm, memory, offset) {
             if vmm.mapping_at(space, address).map_err(refuse)?.is_some() {
-                vmm.read(space, address, read).map_err(refuse)?;
+                clearing(vmm, |vmm| vmm.read(space, address, read)).map_err(refuse)?;
             }
         }
         Ok(Answer::Piece { piece: Piece::of(read) })

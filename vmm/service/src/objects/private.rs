@@ -42,7 +42,7 @@ impl<'p> Objects<'p> {
         if let Some(own) = mapped.filter(|page| mapping.owns(page)) {
             // It was to be read alone for a while.
             if write && !own.rights.contains(rights) {
-                vmm.protect(into.space(), Pages::at(here), rights)?;
+                clearing(vmm, |vmm| vmm.protect(into.space(), Pages::at(here), rights))?;
             }
             return Ok(true);
         }
@@ -81,7 +81,7 @@ impl<'p> Objects<'p> {
             // Where it then is not moved, a touch gives the right back.
             set_rights(vmm, part, wanted.rights).map_err(refuse)?;
         }
-        let moved = vmm.move_region(old, placement);
+        let moved = clearing(vmm, |vmm| vmm.move_region(old, placement));
         let new = moved.map_err(|error| refuse_place(error, wanted.address))?;
         let within = space.outer.get().map(|_| space);
         self.tables.move_mapping(part, part.token.get(), (new, wanted.rights), within);

@@ -184,7 +184,7 @@ impl<'p> Objects<'p> {
         let mount = in_root(root, MOUNT_SLOT);
         vmm.mount_cnode(mount, cnode.slot(), word_bits - ROOT_BITS - radix_bits)?;
         let thread = self.first_thread(program).ok_or(Refusal::Internal {})?;
-        thread.reply.set(vmm.alloc_slots(1)?);
+        thread.reply.set(clearing(vmm, |vmm| vmm.alloc_slots(1))?);
         self.queues.update(thread);
         Ok(())
     }

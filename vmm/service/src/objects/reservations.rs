@@ -14,7 +14,7 @@ use vmm_client::objects::{Kind, MemoryOptions, Refusal, Rights};
 use super::answers::{page_rights, refuse, Refused, NODE};
 use super::capabilities::Place;
 use super::mappings::{area, area_ceiling, check_rights};
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::account::MAX_DEPTH;
 use super::state::object::{Object, What};
 
@@ -56,11 +56,14 @@ impl<'p> Objects<'p> {
                 0 => options,
                 address => options.at(address),
             };
-            let made = vmm.create_reservation(space, &options).map_err(|error| match error {
-                // The end may be what lies outside.
-                vmm::Error::Address(_) => Refusal::BadAddress { address },
-                other => refuse(other),
-            });
+            let made =
+                clearing(vmm, |vmm| vmm.create_reservation(space, &options)).map_err(|error| {
+                    match error {
+                        // The end may be what lies outside.
+                        vmm::Error::Address(_) => Refusal::BadAddress { address },
+                        other => refuse(other),
+                    }
+                });
             let region = made?;
             objects.tables.insert_reservation(object, outer);
             Ok(What::Reservation { region, pages, ceiling })

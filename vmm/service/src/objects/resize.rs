@@ -15,7 +15,7 @@ use vmm_client::objects::{Answer, MemoryOptions, Refusal, MAX_PAGES, MAX_RUNS};
 use super::answers::{narrow, refuse, short, Answered, Refused};
 use super::large::refuse_large;
 use super::memory::{check_unlocated, cost, stored};
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::charge::{charge, refund};
 use super::state::counts::sub;
 use super::state::object::{Object, What};
@@ -101,7 +101,8 @@ fn grow<'p, K: Kernel + Memory<'p>>(
         Ok(start) => (roomy, start),
         Err(_) => (wanted, hole(vmm, space, wanted).map_err(failed)?),
     };
-    let moved = vmm.move_region(region, Placement::at(start)).map_err(failed)?;
+    let moved =
+        clearing(vmm, |vmm| vmm.move_region(region, Placement::at(start))).map_err(failed)?;
     match extend(vmm, (moved, options), has, size) {
         Ok(()) => Ok(moved),
         Err(error) => Err((moved, refuse(error))),
@@ -114,7 +115,7 @@ fn hole<'p, K: Kernel + Memory<'p>>(
     space: SpaceId,
     pages: usize,
 ) -> vmm::Result<usize> {
-    let found = vmm.reserve(space, &RegionOptions::new(pages))?;
+    let found = clearing(vmm, |vmm| vmm.reserve(space, &RegionOptions::new(pages)))?;
     vmm.release(found)?;
     Ok(found.start().bits())
 }
@@ -128,8 +129,8 @@ fn extend<'p, K: Kernel + Memory<'p>>(
 ) -> vmm::Result {
     let behind = region.start().bits() + (has << vmm.geometry().page_bits);
     let like = RegionOptions::new(pages - has).rights(stored(options)).named("memory");
-    let more = vmm.reserve(region.space(), &like.at(behind))?;
-    let merged = vmm.merge_regions(region, more);
+    let more = clearing(vmm, |vmm| vmm.reserve(region.space(), &like.at(behind)))?;
+    let merged = clearing(vmm, |vmm| vmm.merge_regions(region, more));
     if merged.is_err() {
         vmm.release(more)?;
     }

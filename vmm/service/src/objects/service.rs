@@ -127,7 +127,8 @@ impl<'p> Objects<'p> {
         let mut tables = Tables::up_to(MAX_BADGE);
         let mut free_programs = Pool::new(|node: &Program<'p>| &node.next_free);
         let mut free_threads = Pool::new(|node: &Thread<'p>| &node.next_free);
-        refill(vmm, &mut tables, (&mut free_programs, &mut free_threads))?;
+        let (programs, threads) = (&mut free_programs, &mut free_threads);
+        clearing(vmm, |vmm| refill(vmm, &mut tables, (programs, threads)))?;
         let mut large = reserve_large(vmm, amounts.of(Resource::LargePages))?;
         let empty = match clearing(vmm, Vmm::create_space) {
             Ok(empty) => empty,

@@ -19,7 +19,7 @@ use super::answers::{refuse, Answered, Refused, NODE};
 use super::capabilities::Place;
 use super::children::{charge_space, parts, refund_space, refused, thread_cost};
 use super::programs::{NewThread, FAULT_SLOTS, MAX_TLS_INIT};
-use super::service::Objects;
+use super::service::{clearing, Objects};
 use super::state::object::{Object, Report, What};
 use super::state::place::Course;
 use super::state::program::Program;
@@ -99,7 +99,7 @@ impl<'p> Objects<'p> {
         let cost = cost.map_err(|_| Refusal::Internal {})?;
         charge_space(space, cost)?;
         node.charge.set(cost);
-        node.reply.set(vmm.alloc_slots(1).map_err(refuse)?);
+        node.reply.set(clearing(vmm, |vmm| vmm.alloc_slots(1)).map_err(refuse)?);
         self.queues.update(node);
         let mut init = None;
         let tls = self.first_tls(vmm, program, &mut init)?;
