@@ -55,7 +55,7 @@ impl<'p> Allocator<'p> {
     /// Allocates one frame of the smallest size that is zeroed and ready, if one is at hand in a
     /// batch in use: as [`Allocator::alloc_frames`] does, but without a node or a kernel call.
     /// O(log batches).
-    #[inline(always)]
+    #[inline(never)]
     pub fn alloc_zeroed_at_hand(&mut self, mobility: Mobility) -> Option<Zeroed> {
         if self.no_clean.is_some() {
             // There may be some again, but nobody has looked.

@@ -342,19 +342,26 @@ impl<'p> Chunks<'p> {
     }
 
     /// A chunk of a class with this kind of room: the last one again, else the first.
-    #[inline]
+    #[inline(always)]
     pub fn with_room(&self, class: Class, kind: Room) -> Option<&'p Chunk<'p>> {
         let room = kind.with_class(Some(class));
-        let fits = |chunk: &&'p Chunk<'p>| chunk.room.get() == room && !self.is_exhausted(chunk);
-        if let Some(chunk) = self.last.get().filter(fits) {
-            return Some(chunk);
-        }
+        let last = self.last.get().filter(|chunk| self.has_room(chunk, room));
+        last.or_else(|| self.search_room(room))
+    }
+
+    #[inline(always)]
+    fn has_room(&self, chunk: &Chunk<'p>, room: Room) -> bool {
+        chunk.room.get() == room && !self.is_exhausted(chunk)
+    }
+
+    #[inline(never)]
+    fn search_room(&self, room: Room) -> Option<&'p Chunk<'p>> {
         let key = (room, CPtr::NULL);
         let mut first = self.by_room.lower_bound(Bound::Included(&key));
         if first.get().is_some_and(|chunk| self.is_exhausted(chunk)) {
             first.move_next();
         }
-        let chunk = first.clone_pointer().filter(fits)?;
+        let chunk = first.clone_pointer().filter(|chunk| self.has_room(chunk, room))?;
         self.last.set(Some(chunk));
         Some(chunk)
     }

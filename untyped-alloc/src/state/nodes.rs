@@ -321,7 +321,7 @@ impl<'p> Chunk<'p> {
 
     /// Allocates the first zeroed object where that leaves the chunk in its class, which the rest
     /// of the word it lies in mostly tells.
-    #[inline]
+    #[inline(always)]
     pub fn alloc_zeroed(&self) -> Option<usize> {
         if !self.room.get().is_in(Class::Zeroed) {
             return None;

@@ -171,7 +171,7 @@ impl ObjectMap {
     }
 
     /// Allocates the first zeroed object, unless there is no other.
-    #[inline]
+    #[inline(always)]
     pub fn alloc_zeroed(&self) -> Option<usize> {
         for (index, (free, flag)) in self.free.0.iter().zip(&self.flag.0).enumerate() {
             let zeroed = free.get() & flag.get();

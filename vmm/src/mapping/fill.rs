@@ -11,7 +11,7 @@ use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Refused, Rights};
 use super::commit::Single;
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
-use crate::state::open_blocks::{Links, OpenBlock};
+use crate::state::open_blocks::{index_in_block, Links, OpenBlock};
 use crate::state::site::Site;
 use crate::state::space::Space;
 use crate::types::error::Error;
@@ -51,10 +51,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !node.is_window() {
             return self.widen((block, links), start);
         }
-        if !block.has_room_at(node, &self.geometry, address)
-            || !address.is_aligned(self.geometry.page_bits)
-            || table.is_listed_empty()
-        {
+        let index = index_in_block(&self.geometry, start);
+        let whole = start & (self.geometry.page_bytes() - 1) == 0;
+        if !block.has_room_at(node, index) || !whole || table.is_listed_empty() {
             return None;
         }
         // In quarantine may be the page itself, which could not be moved back there.
@@ -78,7 +77,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         table.use_one_more();
         space.mapped_pages.set(space.mapped_pages.get() + 1);
-        space.extents_mut().fill(node, address, &Extent::fresh(address, frame, rights, cache));
+        space.extents_mut().fill(node, index, &Extent::fresh(address, frame, rights, cache));
         Some(Ok(()))
     }
 

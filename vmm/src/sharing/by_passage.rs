@@ -10,7 +10,7 @@ use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
-use crate::state::open_blocks::{Links, OpenBlock};
+use crate::state::open_blocks::{index_in_block, Links, OpenBlock};
 use crate::state::passage::Passage;
 use crate::state::region::Region;
 use crate::state::reserve::Reserve;
@@ -54,7 +54,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Some((block, links))
                 if links.node.is_window() || self.widen_for_copy(block, links, at) =>
             {
-                let fits = block.has_room_at(links.node, &self.geometry, at);
+                let index = index_in_block(&self.geometry, at.bits());
+                let fits = block.has_room_at(links.node, index);
                 if !fits || links.table.is_listed_empty() {
                     return None;
                 }

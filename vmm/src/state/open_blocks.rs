@@ -125,22 +125,16 @@ impl<'p> OpenBlock<'p> {
         (self.changes.get() == links.space.changes()).then_some(links)
     }
 
-    /// Whether a page of it, at `address`, may be mapped and can be in the window of `node`: it
-    /// lies between the guards of its region, and nothing is mapped there.
+    /// Whether page number `index` of it may be mapped and can be in the window of `node`: it lies
+    /// between the guards of its region, and nothing is mapped there.
     #[inline(always)]
-    pub fn has_room_at(
-        &self,
-        node: &ExtentNode<'p>,
-        geometry: &Geometry,
-        address: VirtAddr,
-    ) -> bool {
-        debug_assert!(number_of(geometry, node.start().bits()) == self.number.get());
-        self.is_usable(geometry, address) && !node.has(address)
+    pub fn has_room_at(&self, node: &ExtentNode<'p>, index: usize) -> bool {
+        self.is_usable(index) && !node.has_page(index)
     }
 
     #[inline(always)]
-    fn is_usable(&self, geometry: &Geometry, address: VirtAddr) -> bool {
-        self.usable.get() >> index_in_block(geometry, address.bits()) & 1 != 0
+    fn is_usable(&self, index: usize) -> bool {
+        self.usable.get() >> index & 1 != 0
     }
 
     /// Whether `node` is still an extent of one page in the block, and can become a window for the
@@ -148,7 +142,8 @@ impl<'p> OpenBlock<'p> {
     pub fn can_widen(&self, node: &ExtentNode<'p>, geometry: &Geometry, address: VirtAddr) -> bool {
         let page = Frames { first: CPtr::NULL, count: 1, size_bits: geometry.page_bits };
         let page = Extent::fresh(address, page, self.rights.get(), CachePolicy::WriteBack);
-        self.is_usable(geometry, address) && node.takes(&page) && !node.covers(address)
+        let index = index_in_block(geometry, address.bits());
+        self.is_usable(index) && node.takes(&page) && !node.covers(address)
     }
 
     /// Its first address, in bytes, and which of its pages can be in the window.
