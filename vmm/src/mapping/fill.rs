@@ -6,14 +6,13 @@
 //! in whatever order pages come.
 
 use page_tables::VirtAddr;
-use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Refused, Rights};
+use untyped_alloc::{CachePolicy, Frames, Kernel, Memory, Refused};
 
 use super::commit::Single;
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
 use crate::state::open_blocks::{index_in_block, Links, OpenBlock};
 use crate::state::site::Site;
-use crate::state::space::Space;
 use crate::types::error::Error;
 use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
@@ -68,9 +67,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Err(refusal) => return Some(Err(refusal)),
             },
         };
-        let rights = block.rights.get();
-        let cache = CachePolicy::WriteBack;
-        if let Err(refusal) = self.map_frame(space, (frame.first, start), rights) {
+        let (rights, cache) = (block.rights.get(), CachePolicy::WriteBack);
+        let page = ((frame.first, Source::Owned), start);
+        if let Err(refusal) = self.page_map(space, page, rights, cache) {
             // It was allocated, so it can be freed.
             let _ = self.alloc.free_unused_frames(frame);
             return Some(Err(refusal));
@@ -101,19 +100,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return None;
         }
         Some(Ok(frame))
-    }
-
-    /// By itself, so that the same call is part of the code that appends, which is the commonest.
-    #[inline(never)]
-    fn map_frame(
-        &mut self,
-        space: &Space<'p>,
-        to: (CPtr, usize),
-        rights: Rights,
-    ) -> Result<(), Refused> {
-        let (frame, address) = to;
-        let page = ((frame, Source::Owned), address);
-        self.page_map(space, page, rights, CachePolicy::WriteBack)
     }
 
     /// Makes a window of the only page of an open block, unless the page at `start` (bytes) goes on
