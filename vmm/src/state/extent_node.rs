@@ -377,7 +377,10 @@ impl<'p> ExtentNode<'p> {
         let extent = run.extent(self.start.get());
         window.begin(run.size_bits());
         self.content.set(Content::Window(window));
-        self.enter(&extent);
+        match run.is_single() {
+            true => self.enter_one(&extent),
+            false => self.enter(&extent),
+        }
     }
 
     /// Takes the pages of an extent out of a window; says whether that has pages left.

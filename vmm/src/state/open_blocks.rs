@@ -121,8 +121,10 @@ impl<'p> OpenBlock<'p> {
     /// an empty place, too.
     #[inline(always)]
     pub fn links(&self) -> Option<Links<'p>> {
-        let links = self.links.get()?;
-        (self.changes.get() == links.space.changes()).then_some(links)
+        // Taken apart, so that each of it is in a register, not all in a copy on the stack.
+        let Links { space, region, node, table } = self.links.get()?;
+        let holds = self.changes.get() == space.changes();
+        holds.then_some(Links { space, region, node, table })
     }
 
     /// Whether page number `index` of it may be mapped and can be in the window of `node`: it lies
