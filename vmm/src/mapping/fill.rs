@@ -137,7 +137,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) {
         let known = self.open_blocks.find(&self.geometry, site.space.id.get(), page.bits());
         if let Some((_, links)) = known {
-            if core::ptr::eq(links.node, single.0) {
+            if core::ptr::eq(links.node, single.node) {
                 return;
             }
             // Beside the window that is known, another has grown.
@@ -148,7 +148,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let others = site.high - site.low != self.geometry.page_bytes();
         if alike && others && more && self.short_cuts {
             let Vmm { open_blocks, pools, geometry, .. } = self;
-            open_blocks.keep(geometry, site, single, page, || pools.shelf());
+            // An append cursor would go on with pages that can be in the window from now on.
+            let extents = site.space.extents_mut();
+            let room = single.room.unwrap_or_else(|| extents.room_around(single.node));
+            let single = (single.node, single.table);
+            open_blocks.keep(geometry, site, single, (page, room), || pools.shelf());
         }
     }
 }

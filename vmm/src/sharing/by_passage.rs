@@ -9,6 +9,7 @@ use page_tables::{PageRange, Table, VirtAddr};
 use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
+use crate::mapping::commit::Single;
 use crate::state::extent::Extent;
 use crate::state::open_blocks::{index_in_block, Links, OpenBlock};
 use crate::state::passage::Passage;
@@ -182,7 +183,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn open_block_at(&mut self, site: &Site<'p>, table: &'p Table<'p>, page: VirtAddr) {
         let node = site.space.extents().recorded_alone_at(page);
         if let Some(node) = node {
-            self.open_block(site, (node, table), page, true);
+            self.open_block(site, Single { node, table, room: None }, page, true);
         }
     }
 }

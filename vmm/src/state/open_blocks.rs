@@ -17,6 +17,7 @@
 //! ```
 
 use core::cell::Cell;
+use core::ops::Range;
 
 use page_tables::{Geometry, Pages, Table, VirtAddr};
 use untyped_alloc::{CPtr, CachePolicy, Frames, Mobility, Rights};
@@ -84,19 +85,18 @@ impl Default for OpenBlock<'_> {
 }
 
 impl<'p> OpenBlock<'p> {
-    /// Keeps the block of a page of a site, which is recorded in `node` now.
+    /// Keeps the block of a page of a site, which is recorded in `node` now; around that are no
+    /// others in `room` (bytes).
     fn keep(
         &self,
         geometry: &Geometry,
         site: &Site<'p>,
         (node, table): (&'p ExtentNode<'p>, &'p Table<'p>),
-        number: usize,
+        (number, room): (usize, Range<usize>),
     ) {
         let start = number << (geometry.page_bits + BLOCK_BITS);
         let pages = |to: usize| (to.saturating_sub(start) >> geometry.page_bits).min(BLOCK_PAGES);
         let below = |page: usize| (1u32 << page) - 1;
-        // An append cursor would go on with pages that can be in the window from now on.
-        let room = site.space.extents_mut().room_around(node);
         let (low, high) = (site.low.max(room.start), site.high.min(room.end));
         let Site { space, region, rights, mobility, .. } = *site;
         self.links.set(Some(Links { space, region, node, table }));
@@ -214,15 +214,15 @@ impl<'p> OpenBlocks<'p> {
         (links.space.id.get() == space).then_some((block, links))
     }
 
-    /// Keeps the block of a page of a site, in the place of another. `shelf` gives a shelf where
-    /// there is none yet; without it nothing is kept.
+    /// Keeps the block of a page of a site, in the place of another; around its node are no others in
+    /// `room` (bytes). `shelf` gives a shelf where there is none yet; without it nothing is kept.
     #[inline]
     pub fn keep(
         &mut self,
         geometry: &Geometry,
         site: &Site<'p>,
         (node, table): (&'p ExtentNode<'p>, &'p Table<'p>),
-        page: VirtAddr,
+        (page, room): (VirtAddr, Range<usize>),
         shelf: impl FnOnce() -> Option<&'p Shelf<'p>>,
     ) {
         let number = number_of(geometry, page.bits());
@@ -232,7 +232,7 @@ impl<'p> OpenBlocks<'p> {
             *there = shelf();
         }
         if let Some(shelf) = there {
-            shelf.blocks[place % ON_SHELF].keep(geometry, site, (node, table), number);
+            shelf.blocks[place % ON_SHELF].keep(geometry, site, (node, table), (number, room));
         }
     }
 
