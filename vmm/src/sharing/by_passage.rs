@@ -39,11 +39,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return None;
         }
         let (site, bits) = (&passage.site, self.geometry.page_bits);
-        if page >= (site.high - site.low) >> bits {
+        let whole = start & (self.geometry.page_bytes() - 1) == 0;
+        if !whole || page >= (site.high - site.low) >> bits {
             return None;
         }
         let at = self.geometry.address(site.low + (page << bits)).ok()?;
-        let start = self.geometry.address(start).ok().filter(|start| start.is_aligned(bits))?;
+        let start = self.geometry.address(start).ok()?;
         let quota = site.space.quota();
         let limits = [Resource::Frames, Resource::Slots].map(|resource| quota.of(resource));
         if limits != [usize::MAX; 2] || !self.has_nodes_to_share() {

@@ -138,7 +138,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return done;
             }
         }
-        self.under_pressure(|vmm| vmm.try_share_into(space, pages, (into, page), rights))
+        self.under_pressure(move |vmm| vmm.try_share_into(space, pages, (into, page), rights))
     }
 
     fn try_share_into(
