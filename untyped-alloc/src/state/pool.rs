@@ -59,9 +59,13 @@ impl<'p, T: Default + 'p> Pool<'p, T> {
         self.total += nodes.len();
         let before = core::mem::replace(&mut self.unused, nodes);
         self.free += nodes.len();
-        // They are counted already.
-        self.free -= before.len();
-        before.iter().for_each(|node| self.free(node));
+        // They are counted already, and go into the list now.
+        let mut head = self.head;
+        for node in before {
+            (self.next)(node).set(head);
+            head = Some(node);
+        }
+        self.head = head;
     }
 
     /// Adds the nodes that fit in the mapped page at `vaddr` (of the smallest size).

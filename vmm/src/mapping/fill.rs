@@ -135,7 +135,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: VirtAddr,
         more: bool,
     ) {
-        let known = self.open_blocks.find(&self.geometry, site.space.id.get(), page.bits());
+        let known = self.open_blocks.find_in(&self.geometry, site.space, page.bits());
         if let Some((_, links)) = known {
             if core::ptr::eq(links.node, single.node) {
                 return;

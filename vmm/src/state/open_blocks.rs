@@ -204,14 +204,37 @@ impl<'p> OpenBlocks<'p> {
         space: SpaceId,
         address: usize,
     ) -> Option<(&'p OpenBlock<'p>, Links<'p>)> {
+        let (block, links) = self.in_place(geometry, space, address)?;
+        (links.space.id.get() == space).then_some((block, links))
+    }
+
+    /// The same, for a space that was found already.
+    #[inline(always)]
+    pub fn find_in(
+        &self,
+        geometry: &Geometry,
+        space: &Space<'p>,
+        address: usize,
+    ) -> Option<(&'p OpenBlock<'p>, Links<'p>)> {
+        let (block, links) = self.in_place(geometry, space.id.get(), address)?;
+        core::ptr::eq(links.space, space).then_some((block, links))
+    }
+
+    /// The block at an address (bytes) of whichever space is kept where that of a space would be.
+    #[inline(always)]
+    fn in_place(
+        &self,
+        geometry: &Geometry,
+        space: SpaceId,
+        address: usize,
+    ) -> Option<(&'p OpenBlock<'p>, Links<'p>)> {
         let number = number_of(geometry, address);
         let place = OpenBlocks::place(space, number);
         let block = &self.0[place / ON_SHELF]?.blocks[place % ON_SHELF];
         if block.number.get() != number {
             return None;
         }
-        let links = block.links()?;
-        (links.space.id.get() == space).then_some((block, links))
+        Some((block, block.links()?))
     }
 
     /// Keeps the block of a page of a site, in the place of another; around its node are no others in
