@@ -111,7 +111,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let page = Extent { rights, ..page };
         let (done, outcome) = self.remap(space, &page);
         if done != 0 {
-            space.extents_mut().set_rights_in(node, &page);
+            space.extents_mut().set_rights_in(node, index, &page);
             if node.is_edge(index) {
                 self.fold(space, node);
             }

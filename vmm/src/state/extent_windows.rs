@@ -145,10 +145,10 @@ impl<'p> Extents<'p> {
         node.enter_one(by);
     }
 
-    /// Records the rights of a page in a window.
+    /// Records the rights of a page in a window, number `index` of its block.
     #[inline(always)]
-    pub fn set_rights_in(&mut self, node: &'p ExtentNode<'p>, page: &Extent) {
-        node.enter_one(page);
+    pub fn set_rights_in(&mut self, node: &'p ExtentNode<'p>, index: usize, page: &Extent) {
+        node.enter_at(index, page);
     }
 
     /// Takes pages out of a window, number n of its block where bit n is set. Returns the node if

@@ -176,6 +176,7 @@ impl<'p> FrameRefcounts<'p> {
 
     /// Whether nobody but this one extent has the frame behind `frame`, its own capability or a
     /// copy.
+    #[inline]
     pub fn is_exclusive(&self, frame: CPtr, source: Source) -> bool {
         match source {
             Source::Owned => self.count(frame) == Count::NONE,
@@ -192,6 +193,7 @@ impl<'p> FrameRefcounts<'p> {
     }
 
     /// The frame's own capability behind a copy.
+    #[inline]
     pub fn origin(&self, copy: CPtr) -> Option<CPtr> {
         match self.singles.of(copy) {
             Some(single) => Some(single.origin(copy)),
