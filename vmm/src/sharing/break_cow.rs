@@ -115,7 +115,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let index = index_in_block(&self.geometry, start);
         let page = found.1.node.page(index)?;
         let ours = page.cow && page.start.bits() == start;
-        if ours { self.break_cow_of(found, index, &page, cause) } else { None }
+        if ours {
+            self.break_cow_of(found, index, &page, cause)
+        } else {
+            None
+        }
     }
 
     /// The same for page number `index` of an open block, which is under copy-on-write.
