@@ -79,6 +79,7 @@ TABLE = (
      'addr2line -Cfipe "$clients/rogue" "$instruction"'),
     ("qemu-scripts/bench.sh", "bench", '"$SCRIPTS/bench.sh" --baseline'),
     ("qemu-scripts/bench.sh --baseline", "bench", '"$SCRIPTS/bench.sh" --baseline'),
+    ("qemu-scripts/profile.sh orders unmap_single", "bench", '"$SCRIPTS/profile.sh" orders unmap_single'),
     ("qemu-scripts/bench.sh --memory", "bench", '"$SCRIPTS/bench.sh" --memory'),
     ("qemu-scripts/linux-compare.sh", "linux", '"$SCRIPTS/linux-compare.sh"'),
     ("qemu-scripts/run.sh guest-tests", "qemu", '"$SCRIPTS/run.sh" guest-tests --timeout'),

@@ -90,6 +90,7 @@ script_lane() {
     check "set-up refuses a Rust that is too old" python3 "$SCRIPTS/setup_test.py"
     check "the ends of other scripts" python3 "$SCRIPTS/ends_test.py"
     check "the comparison of benchmarks" python3 "$SCRIPTS/bench_test.py"
+    check "the instructions of a row, by function" python3 "$SCRIPTS/bench_profile_test.py"
     check "the table of memory" python3 "$SCRIPTS/memory_table_test.py"
     check "the comparison with Linux" python3 "$SCRIPTS/linux_compare_test.py"
     check "debug.sh refuses an unknown program" exits_with 2 "$SCRIPTS/debug.sh" no-such-program

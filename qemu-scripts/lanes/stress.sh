@@ -14,6 +14,7 @@ PACED_OPERATIONS=4000
 bench_lane() {
     check "bench, compared with the saved result" "$SCRIPTS/bench.sh" --baseline --only-compare
     check "bytes of records and images" "$SCRIPTS/bench.sh" --memory
+    check "in which functions a row's instructions are" "$SCRIPTS/profile.sh" orders unmap_single
 }
 
 stress_lane() {

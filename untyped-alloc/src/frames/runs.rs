@@ -63,14 +63,22 @@ impl<'p> Allocator<'p> {
         }
         let size_bits = self.sizes.frame_bits[0];
         let kind = Room::new(true, Blueprint::Frame { size_bits }).with_mobility(mobility);
+        let first = self.alloc_zeroed_of_kind(kind)?;
+        self.live.frames[0] += 1;
+        Some(Zeroed::new(Frames { first, count: 1, size_bits }))
+    }
+
+    /// The slot alone, which is handed over in a register.
+    #[inline(never)]
+    fn alloc_zeroed_of_kind(&mut self, kind: Room) -> Option<CPtr> {
         let chunk = self.chunks.with_room(Class::Zeroed, kind)?;
-        self.alloc_zeroed_of(chunk, size_bits)
+        self.chunks.alloc_zeroed(chunk).map(|index| chunk.slot_of(index))
     }
 
     /// Allocates the first zeroed frame of a batch, unless it is the last one at hand.
     #[inline(always)]
     fn alloc_zeroed_of(&mut self, chunk: &'p Chunk<'p>, size_bits: u8) -> Option<Zeroed> {
-        let index = chunk.alloc_zeroed()?;
+        let index = self.chunks.alloc_zeroed(chunk)?;
         self.live.add(&self.sizes, Blueprint::Frame { size_bits }, 1);
         Some(Zeroed::new(Frames { first: chunk.slot_of(index), count: 1, size_bits }))
     }

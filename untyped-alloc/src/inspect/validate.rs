@@ -152,7 +152,9 @@ impl Allocator<'_> {
             "what was freed last is alone where that is known",
             0,
             self.chunks.knows_what_was_freed(),
-        )
+        )?;
+        let known = self.chunks.knows_where_zeroed_begin();
+        hold("nothing is clean before where the clean ones begin", 0, known)
     }
 
     fn validate_slots(&self) -> Result<(), Violation> {

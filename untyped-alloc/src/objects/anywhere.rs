@@ -29,7 +29,7 @@ impl Allocator<'_> {
     pub fn allocate(&mut self, kernel: &mut impl Kernel, blueprint: Blueprint) -> Result<Object> {
         let kind = Room::new(false, blueprint);
         if let Some(chunk) = self.chunks.with_room(Class::Zeroed, kind) {
-            return Ok(match chunk.alloc_zeroed() {
+            return Ok(match self.chunks.alloc_zeroed(chunk) {
                 Some(index) => {
                     self.live.add(&self.sizes, blueprint, 1);
                     Object::new(chunk.slot_of(index), chunk.serial())

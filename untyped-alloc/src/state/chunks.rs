@@ -17,7 +17,7 @@ use intrusive_collections::{Bound, KeyAdapter, RBTree};
 
 use super::aliases::Aliases;
 use super::nodes::{Apart, Block, ByRoom, BySlot, Chunk};
-use super::object_map::Class;
+use super::object_map::{Class, WORD};
 use super::pool::Pool;
 use super::room::Room;
 use crate::types::MAX_BATCH;
@@ -99,6 +99,9 @@ pub struct Chunks<'p> {
     /// as one with dirty objects, and is passed over there: what is freed next is often one of its
     /// own, and then it need not have left.
     exhausted: Option<&'p Chunk<'p>>,
+    /// The chunk of which a zeroed object was allocated last, and the word of its objects that it
+    /// was in: none before that is zeroed.
+    zeroed_from: Option<(&'p Chunk<'p>, usize)>,
     /// The object that was freed last, if it was of a chunk in use and is dirty. It may be none any
     /// more, or of another chunk whose node that is.
     freed: Option<Freed<'p>>,
@@ -122,6 +125,7 @@ impl<'p> Chunks<'p> {
             last: Cell::new(None),
             recent: [const { Cell::new(None) }; RECENT],
             exhausted: None,
+            zeroed_from: None,
             freed: None,
             zeroed_supplies: 0,
             supplies: 0,
@@ -143,6 +147,7 @@ impl<'p> Chunks<'p> {
         node.apart.set(None);
         node.movable.set(0);
         node.objects.reset(new.count);
+        self.zeroed_from = None;
         self.supplies = self.supplies.wrapping_add(1);
         self.by_slot.insert(node);
         self.sort(node);
@@ -214,6 +219,19 @@ impl<'p> Chunks<'p> {
         }
     }
 
+    /// Allocates the first zeroed object of a chunk where that leaves the chunk in its class; its
+    /// number. The words in which none can be are not looked at.
+    #[inline(always)]
+    pub fn alloc_zeroed(&mut self, chunk: &'p Chunk<'p>) -> Option<usize> {
+        let from = match self.zeroed_from {
+            Some((last, word)) if core::ptr::eq(last, chunk) => word,
+            _ => 0,
+        };
+        let index = chunk.alloc_zeroed(from)?;
+        self.zeroed_from = Some((chunk, index / WORD));
+        Some(index)
+    }
+
     /// Allocates the object that was freed last, if it is of a chunk in use with this kind of room,
     /// all whose ready objects are dirty; its slot.
     #[inline]
@@ -262,6 +280,9 @@ impl<'p> Chunks<'p> {
     pub fn free(&mut self, chunk: &'p Chunk<'p>, first: usize, count: usize, state: ObjectState) {
         self.supplies = self.supplies.wrapping_add(1);
         self.freed = None;
+        if state == (ObjectState::Ready { clean: true }) {
+            self.zeroed_from = None;
+        }
         chunk.objects.set(first, count, state);
         chunk.live.set(chunk.live.get() - count as u16);
         // Dirty objects more leave a chunk in its class that has room and is still in use.
@@ -342,19 +363,26 @@ impl<'p> Chunks<'p> {
     }
 
     /// A chunk of a class with this kind of room: the last one again, else the first.
-    #[inline]
+    #[inline(always)]
     pub fn with_room(&self, class: Class, kind: Room) -> Option<&'p Chunk<'p>> {
         let room = kind.with_class(Some(class));
-        let fits = |chunk: &&'p Chunk<'p>| chunk.room.get() == room && !self.is_exhausted(chunk);
-        if let Some(chunk) = self.last.get().filter(fits) {
-            return Some(chunk);
-        }
+        let last = self.last.get().filter(|chunk| self.has_room(chunk, room));
+        last.or_else(|| self.search_room(room))
+    }
+
+    #[inline(always)]
+    fn has_room(&self, chunk: &Chunk<'p>, room: Room) -> bool {
+        chunk.room.get() == room && !self.is_exhausted(chunk)
+    }
+
+    #[inline(never)]
+    fn search_room(&self, room: Room) -> Option<&'p Chunk<'p>> {
         let key = (room, CPtr::NULL);
         let mut first = self.by_room.lower_bound(Bound::Included(&key));
         if first.get().is_some_and(|chunk| self.is_exhausted(chunk)) {
             first.move_next();
         }
-        let chunk = first.clone_pointer().filter(fits)?;
+        let chunk = first.clone_pointer().filter(|chunk| self.has_room(chunk, room))?;
         self.last.set(Some(chunk));
         Some(chunk)
     }
@@ -422,6 +450,11 @@ impl<'p> Chunks<'p> {
             cursor.move_next();
         }
         cursor.clone_pointer()
+    }
+
+    /// Whether no object is zeroed before where one was found last, as it is known to be.
+    pub fn knows_where_zeroed_begin(&self) -> bool {
+        self.zeroed_from.is_none_or(|(chunk, word)| !chunk.has_zeroed_before(word))
     }
 
     /// Whether the object that was freed last is alone in its chunk where it is known to be.

@@ -320,15 +320,20 @@ impl<'p> Chunk<'p> {
     }
 
     /// Allocates the first zeroed object where that leaves the chunk in its class, which the rest
-    /// of the word it lies in mostly tells.
-    #[inline]
-    pub fn alloc_zeroed(&self) -> Option<usize> {
+    /// of the word it lies in mostly tells. None is in a word before number `from`.
+    #[inline(always)]
+    pub fn alloc_zeroed(&self, from: usize) -> Option<usize> {
         if !self.room.get().is_in(Class::Zeroed) {
             return None;
         }
-        let index = self.objects.alloc_zeroed()?;
+        let index = self.objects.alloc_zeroed(from)?;
         self.live.set(self.live.get() + 1);
         Some(index)
+    }
+
+    /// Whether an object in a word before number `word` is zeroed.
+    pub fn has_zeroed_before(&self, word: usize) -> bool {
+        self.objects.has_zeroed_before(word)
     }
 
     /// Whether it is known to be in its class still, without a look at all of it, once object

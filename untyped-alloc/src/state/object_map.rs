@@ -13,7 +13,9 @@ use core::cell::Cell;
 
 use crate::types::{ObjectState, MAX_BATCH};
 
-const WORDS: usize = MAX_BATCH / 32;
+/// Objects of which a word of each bitmap knows.
+pub(super) const WORD: usize = 32;
+const WORDS: usize = MAX_BATCH / WORD;
 
 /// Why a chunk is worth finding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -170,24 +172,32 @@ impl ObjectMap {
         }
     }
 
-    /// Allocates the first zeroed object, unless there is no other.
-    #[inline]
-    pub fn alloc_zeroed(&self) -> Option<usize> {
-        for (index, (free, flag)) in self.free.0.iter().zip(&self.flag.0).enumerate() {
-            let zeroed = free.get() & flag.get();
-            if zeroed == 0 {
-                continue;
-            }
-            let rest = zeroed & (zeroed - 1);
-            if rest == 0 && self.is_last_zeroed_word(index) {
-                return None;
-            }
-            let taken = zeroed ^ rest;
-            free.set(free.get() ^ taken);
-            flag.set(flag.get() ^ taken);
-            return Some(index * 32 + taken.trailing_zeros() as usize);
+    /// Allocates the first zeroed object, unless there is no other. None is in a word before number
+    /// `from`.
+    #[inline(always)]
+    pub fn alloc_zeroed(&self, from: usize) -> Option<usize> {
+        let word = (from..WORDS).find(|&word| self.zeroed(word) != 0)?;
+        let zeroed = self.zeroed(word);
+        let rest = zeroed & (zeroed - 1);
+        if rest == 0 && self.is_last_zeroed_word(word) {
+            return None;
         }
-        None
+        let taken = zeroed ^ rest;
+        let (free, flag) = (&self.free.0[word], &self.flag.0[word]);
+        free.set(free.get() ^ taken);
+        flag.set(flag.get() ^ taken);
+        Some(word * 32 + taken.trailing_zeros() as usize)
+    }
+
+    /// Whether an object in a word before number `word` is zeroed.
+    pub fn has_zeroed_before(&self, word: usize) -> bool {
+        (0..word).any(|word| self.zeroed(word) != 0)
+    }
+
+    /// The zeroed objects of a word, by bits.
+    #[inline(always)]
+    fn zeroed(&self, word: usize) -> u32 {
+        self.free.0[word].get() & self.flag.0[word].get()
     }
 
     /// Whether an object of one kind (`zeroed` or not) is ready in the word that number `index` is

@@ -17,6 +17,9 @@ pub type NextFree<'p, T> = for<'a> fn(&'a T) -> &'a Cell<Option<&'p T>>;
 pub struct Pool<'p, T> {
     next: NextFree<'p, T>,
     head: Option<&'p T>,
+    /// Nodes that were never taken, and are not in the list.
+    unused: &'p [T],
+    /// All that are free, in the list or not.
     free: usize,
     total: usize,
 }
@@ -24,13 +27,22 @@ pub struct Pool<'p, T> {
 impl<'p, T: Default + 'p> Pool<'p, T> {
     /// An empty pool of nodes that are linked by the cell `next` returns.
     pub const fn new(next: NextFree<'p, T>) -> Self {
-        Pool { next, head: None, free: 0, total: 0 }
+        Pool { next, head: None, unused: &[], free: 0, total: 0 }
     }
 
     /// Takes a node, with whatever its last user left in it; `None` when the pool is empty.
     pub fn alloc(&mut self) -> Option<&'p T> {
-        let node = self.head?;
-        self.head = (self.next)(node).take();
+        let node = match self.head {
+            Some(node) => {
+                self.head = (self.next)(node).take();
+                node
+            }
+            None => {
+                let (node, rest) = self.unused.split_first()?;
+                self.unused = rest;
+                node
+            }
+        };
         self.free -= 1;
         Some(node)
     }
@@ -45,7 +57,15 @@ impl<'p, T: Default + 'p> Pool<'p, T> {
     /// Adds nodes that are in no pool yet.
     pub fn add(&mut self, nodes: &'p [T]) {
         self.total += nodes.len();
-        nodes.iter().for_each(|node| self.free(node));
+        let before = core::mem::replace(&mut self.unused, nodes);
+        self.free += nodes.len();
+        // They are counted already, and go into the list now.
+        let mut head = self.head;
+        for node in before {
+            (self.next)(node).set(head);
+            head = Some(node);
+        }
+        self.head = head;
     }
 
     /// Adds the nodes that fit in the mapped page at `vaddr` (of the smallest size).

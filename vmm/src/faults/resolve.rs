@@ -165,9 +165,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             match self.break_cow_touched(space, fault) {
                 // Nothing was done: memory may be had by moving other pages.
                 None | Some(Err(Error::Allocator(_))) => {}
-                Some(broken) => {
-                    return broken.map(|()| Resolution::Resolved(FaultClass::CopyOnWrite));
-                }
+                Some(Err(error)) => return Err(error),
+                Some(Ok(())) => return Ok(Resolution::Resolved(FaultClass::CopyOnWrite)),
             }
         }
         self.under_pressure(|vmm| vmm.resolve_decided(space, fault))

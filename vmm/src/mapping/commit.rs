@@ -9,6 +9,8 @@
 //! One page takes a shorter way, `commit_page`, and a page behind the last one a still shorter one:
 //! see `append.rs`.
 
+use core::ops::Range;
+
 use page_tables::{PageRange, Table, VirtAddr};
 use untyped_alloc::Error as AllocatorError;
 use untyped_alloc::{AllocatedFrames, CachePolicy, Frames, Kernel, Memory, Mobility, Rights};
@@ -34,12 +36,18 @@ enum Record<'p> {
     Extent(&'p ExtentNode<'p>),
     /// In the window of this node, which is an extent of one page until it is in this one.
     Window(&'p ExtentNode<'p>, Option<&'p Window<'p>>),
-    /// In a node of its own.
-    Node(&'p ExtentNode<'p>),
+    /// In a node of its own, with what is known of the room around it.
+    Node(&'p ExtentNode<'p>, Option<Range<usize>>),
 }
 
-/// Where a page is recorded by itself, and the page table that it is in.
-pub(crate) type Single<'p> = (&'p ExtentNode<'p>, &'p Table<'p>);
+/// Where a page is recorded by itself.
+pub(crate) struct Single<'p> {
+    pub node: &'p ExtentNode<'p>,
+    /// The page table that it is in.
+    pub table: &'p Table<'p>,
+    /// The addresses around the node up to where others are, in bytes, if they were looked for.
+    pub room: Option<Range<usize>>,
+}
 
 /// What pages are to be, and what batches their frames come from.
 #[derive(Clone, Copy)]
@@ -150,27 +158,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (size_bits, mobility) = (self.geometry.page_bits, site.mobility);
         let taken = self
             .alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1, mobility))?;
-        let (clean, came_clean) = match taken {
-            AllocatedFrames::Zeroed(clean) => (clean, true),
-            AllocatedFrames::Dirty(dirty) => (self.zero_frames(reserve, dirty)?, false),
+        let clean = match taken {
+            AllocatedFrames::Zeroed(clean) => clean,
+            AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
         };
-        self.commit_frame(reserve, site, page, (clean.frames(), came_clean))
+        self.commit_frame(reserve, site, page, clean.frames())
     }
 
-    /// Maps one frame, which holds what the page is to begin with, at `page` of `region`. `more`
-    /// says whether clean frames for other pages may be at hand. A failure frees it.
+    /// Maps one frame, which holds what the page is to begin with, at `page` of `region`. A failure
+    /// frees it.
     #[inline]
     pub(super) fn commit_frame(
         &mut self,
         reserve: &mut Reserve,
         site: &Site<'p>,
         page: PageRange,
-        (frames, more): (Frames, bool),
+        frames: Frames,
     ) -> Result {
         let extent = site.page(page.start(), frames);
         match self.map_page(reserve, site, &extent) {
             Ok(None) => {}
-            Ok(Some(single)) => self.open_block(site, single, page.start(), more),
+            Ok(Some(single)) => self.open_block(site, single, page.start()),
             Err(error) => {
                 self.free_unused(&extent);
                 self.try_free_empty_tables_in(site.space, page);
@@ -197,7 +205,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let mapped = self.page_map(space, to, extent.rights, extent.cache);
         if let Err(error) = mapped {
             match record {
-                Record::Node(node) => self.pools.spare_extent(reserve, node),
+                Record::Node(node, _) => self.pools.spare_extent(reserve, node),
                 Record::Window(_, Some(window)) => self.pools.free_window(window),
                 Record::Extent(_) | Record::Window(_, None) => {}
             }
@@ -214,10 +222,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             Record::Window(node, window) => {
                 space.extents_mut().enter_page(node, window, extent);
-                Some((node, table))
+                Some(Single { node, table, room: None })
             }
-            Record::Node(node) => {
-                self.enter_extent(reserve, space, node, *extent).then_some((node, table))
+            Record::Node(node, room) => {
+                let entered = self.enter_extent(reserve, space, node, *extent);
+                entered.then_some(Single { node, table, room })
             }
         })
     }
@@ -230,7 +239,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         site: &Site<'p>,
         extent: &Extent,
     ) -> Result<Record<'p>> {
-        let (low, high) = (site.low, site.high);
+        let (low, high, mut room) = (site.low, site.high, None);
         // The only page of its region has no neighbours.
         if high - low != extent.bytes() {
             let beside = site.space.extents().beside(extent.start);
@@ -250,8 +259,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     return Ok(Record::Window(node, Some(window)));
                 }
             }
+            room = Some(beside.room());
         }
-        Ok(Record::Node(self.pools.extent(reserve)?))
+        Ok(Record::Node(self.pools.extent(reserve)?, room))
     }
 
     /// Records extents of clear frames for all of `range`, or for nothing. They are mapped by

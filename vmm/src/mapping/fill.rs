@@ -6,14 +6,13 @@
 //! in whatever order pages come.
 
 use page_tables::VirtAddr;
-use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Refused, Rights};
+use untyped_alloc::{CachePolicy, Frames, Kernel, Memory, Refused};
 
 use super::commit::Single;
 use crate::manager::vmm::Vmm;
 use crate::state::extent::Extent;
-use crate::state::open_blocks::{Links, OpenBlock};
+use crate::state::open_blocks::{index_in_block, Links, OpenBlock};
 use crate::state::site::Site;
-use crate::state::space::Space;
 use crate::types::error::Error;
 use crate::types::ids::SpaceId;
 use crate::types::mapping::Source;
@@ -51,10 +50,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if !node.is_window() {
             return self.widen((block, links), start);
         }
-        if !block.has_room_at(node, &self.geometry, address)
-            || !address.is_aligned(self.geometry.page_bits)
-            || table.is_listed_empty()
-        {
+        let index = index_in_block(&self.geometry, start);
+        let whole = start & (self.geometry.page_bytes() - 1) == 0;
+        if !block.has_room_at(node, index) || !whole || table.is_listed_empty() {
             return None;
         }
         // In quarantine may be the page itself, which could not be moved back there.
@@ -69,16 +67,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Err(refusal) => return Some(Err(refusal)),
             },
         };
-        let rights = block.rights.get();
-        let cache = CachePolicy::WriteBack;
-        if let Err(refusal) = self.map_frame(space, (frame.first, start), rights) {
+        let (rights, cache) = (block.rights.get(), CachePolicy::WriteBack);
+        let page = ((frame.first, Source::Owned), start);
+        if let Err(refusal) = self.page_map(space, page, rights, cache) {
             // It was allocated, so it can be freed.
             let _ = self.alloc.free_unused_frames(frame);
             return Some(Err(refusal));
         }
         table.use_one_more();
         space.mapped_pages.set(space.mapped_pages.get() + 1);
-        space.extents_mut().fill(node, address, &Extent::fresh(address, frame, rights, cache));
+        space.extents_mut().fill(node, index, &Extent::fresh(address, frame, rights, cache));
         Some(Ok(()))
     }
 
@@ -102,19 +100,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return None;
         }
         Some(Ok(frame))
-    }
-
-    /// By itself, so that the same call is part of the code that appends, which is the commonest.
-    #[inline(never)]
-    fn map_frame(
-        &mut self,
-        space: &Space<'p>,
-        to: (CPtr, usize),
-        rights: Rights,
-    ) -> Result<(), Refused> {
-        let (frame, address) = to;
-        let page = ((frame, Source::Owned), address);
-        self.page_map(space, page, rights, CachePolicy::WriteBack)
     }
 
     /// Makes a window of the only page of an open block, unless the page at `start` (bytes) goes on
@@ -141,18 +126,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Keeps the block of a page that is recorded by itself, if a caller may map other pages of it
-    /// one by one, and `more` says that there may be frames for that.
+    /// one by one.
     #[inline(always)]
-    pub(crate) fn open_block(
-        &mut self,
-        site: &Site<'p>,
-        single: Single<'p>,
-        page: VirtAddr,
-        more: bool,
-    ) {
-        let known = self.open_blocks.find(&self.geometry, site.space.id.get(), page.bits());
+    pub(crate) fn open_block(&mut self, site: &Site<'p>, single: Single<'p>, page: VirtAddr) {
+        let known = self.open_blocks.find_in(&self.geometry, site.space, page.bits());
         if let Some((_, links)) = known {
-            if core::ptr::eq(links.node, single.0) {
+            if core::ptr::eq(links.node, single.node) {
                 return;
             }
             // Beside the window that is known, another has grown.
@@ -161,9 +140,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // Frames that are not cached as others may have to leave the direct map first.
         let alike = site.callers && !site.strided && site.cache == CachePolicy::WriteBack;
         let others = site.high - site.low != self.geometry.page_bytes();
-        if alike && others && more && self.short_cuts {
+        if alike && others && self.short_cuts {
             let Vmm { open_blocks, pools, geometry, .. } = self;
-            open_blocks.keep(geometry, site, single, page, || pools.shelf());
+            // An append cursor would go on with pages that can be in the window from now on.
+            let extents = site.space.extents_mut();
+            let room = single.room.unwrap_or_else(|| extents.room_around(single.node));
+            let single = (single.node, single.table);
+            open_blocks.keep(geometry, site, single, (page, room), || pools.shelf());
         }
     }
 }

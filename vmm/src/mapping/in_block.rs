@@ -111,7 +111,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let page = Extent { rights, ..page };
         let (done, outcome) = self.remap(space, &page);
         if done != 0 {
-            space.extents_mut().set_rights_in(node, &page);
+            space.extents_mut().set_rights_in(node, index, &page);
             if node.is_edge(index) {
                 self.fold(space, node);
             }
@@ -160,7 +160,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         };
         *extent = extent.part(extent.index_of(page), 1);
         let Vmm { open_blocks, pools, geometry, .. } = self;
-        open_blocks.keep(geometry, &site, (node, table), page, || pools.shelf());
+        let room = space.extents_mut().room_around(node);
+        open_blocks.keep(geometry, &site, (node, table), (page, room), || pools.shelf());
         true
     }
 

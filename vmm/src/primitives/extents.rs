@@ -52,7 +52,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if window.is_none() && !node.is_window() {
             return self.record_extent(reserve, space, extent);
         }
-        let known = self.open_blocks.find(&self.geometry, space.id.get(), extent.start.bits());
+        let known = self.open_blocks.find_in(&self.geometry, space, extent.start.bits());
         if known.is_some_and(|(_, links)| !core::ptr::eq(links.node, node)) {
             // Beside the window that is known, another grows.
             self.close_block(space, extent.start.bits());

@@ -105,21 +105,37 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Breaks copy-on-write for the page at `start` (bytes), as [`Vmm::break_cow`] does, if its
     /// block is open. `None` otherwise: nothing was done then.
-    #[inline(never)]
     pub(crate) fn break_cow_in_block(
         &mut self,
         space: SpaceId,
         start: usize,
         cause: Cause,
     ) -> Option<Result> {
-        let (block, links) = self.open_blocks.find(&self.geometry, space, start)?;
-        let Links { space, node, .. } = links;
+        let found = self.open_blocks.find(&self.geometry, space, start)?;
         let index = index_in_block(&self.geometry, start);
-        let page = node.page(index).filter(|page| page.cow && page.start.bits() == start)?;
-        if !self.refcounts.is_exclusive(page.frames.first, page.source) {
-            return self.replace_in_block(block, links, &page);
+        let page = found.1.node.page(index)?;
+        let ours = page.cow && page.start.bits() == start;
+        if ours {
+            self.break_cow_of(found, index, &page, cause)
+        } else {
+            None
         }
-        let marked = Extent { cow: false, ..page };
+    }
+
+    /// The same for page number `index` of an open block, which is under copy-on-write.
+    #[inline(never)]
+    fn break_cow_of(
+        &mut self,
+        (block, links): (&'p OpenBlock<'p>, Links<'p>),
+        index: usize,
+        page: &Extent,
+        cause: Cause,
+    ) -> Option<Result> {
+        let Links { space, node, .. } = links;
+        if !self.refcounts.is_exclusive(page.frames.first, page.source) {
+            return self.replace_in_block(block, links, page);
+        }
+        let marked = Extent { cow: false, ..*page };
         let same = marked.mapped_rights() == page.mapped_rights();
         let (done, outcome) = match cause {
             _ if same => (1, Ok(())),
@@ -130,7 +146,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Cause::Request => self.remap(space, &marked),
         };
         if done != 0 {
-            space.extents_mut().set_rights_in(node, &marked);
+            space.extents_mut().set_rights_in(node, index, &marked);
             // Copies never came together.
             if page.source == Source::Owned && node.is_edge(index) {
                 self.fold(space, node);
@@ -188,13 +204,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: SpaceId,
         fault: &PageFault,
     ) -> Option<Result> {
-        let page = fault.address & !(self.geometry.page_bytes() - 1);
-        let (_, links) = self.open_blocks.find(&self.geometry, space, page)?;
-        let page = links.node.page(index_in_block(&self.geometry, page))?;
+        let found = self.open_blocks.find(&self.geometry, space, fault.address)?;
+        let index = index_in_block(&self.geometry, fault.address);
+        let page = found.1.node.page(index)?;
         let may = page.rights.contains(fault.access.needs(&self.geometry));
         if !page.cow || !may || self.quarantined != 0 {
             return None;
         }
-        self.break_cow_in_block(space, page.start.bits(), Cause::Write)
+        self.break_cow_of(found, index, &page, Cause::Write)
     }
 }

@@ -5,12 +5,15 @@
 //! `state/open_blocks.rs`) and with the passage between both regions (`state/passage.rs`). So it
 //! costs its two kernel calls, a slot that is at hand, and a note in a window.
 
+use core::ops::Range;
+
 use page_tables::{PageRange, Table, VirtAddr};
 use untyped_alloc::{CPtr, CachePolicy, Frames, Kernel, Memory, Rights};
 
 use crate::manager::vmm::Vmm;
+use crate::mapping::commit::Single;
 use crate::state::extent::Extent;
-use crate::state::open_blocks::{Links, OpenBlock};
+use crate::state::open_blocks::{index_in_block, Links, OpenBlock};
 use crate::state::passage::Passage;
 use crate::state::region::Region;
 use crate::state::reserve::Reserve;
@@ -24,7 +27,7 @@ use crate::types::quota::Resource;
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Shares the page at `start` (bytes) as page number `page` of the region `into`, as
     /// [`Vmm::share_into_with`] does, if the passage is known, its page table is there, and slots
-    /// and nodes are at hand. `None` otherwise: nothing was done then.
+    /// and nodes are at hand. Says whether it did; otherwise nothing was done.
     #[inline]
     pub(super) fn share_by_passage(
         &mut self,
@@ -32,31 +35,36 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         start: usize,
         (into, page): (RegionId, usize),
         most: Rights,
-    ) -> Option<Result> {
-        let passage = self.passage.as_ref()?;
+    ) -> Result<bool> {
+        let Some(passage) = &self.passage else { return Ok(false) };
         if !passage.leads(space, start, into) || !passage.is_valid() {
-            return None;
+            return Ok(false);
         }
         let (site, bits) = (&passage.site, self.geometry.page_bits);
-        if page >= (site.high - site.low) >> bits {
-            return None;
+        let whole = start & (self.geometry.page_bytes() - 1) == 0;
+        if !whole || page >= (site.high - site.low) >> bits {
+            return Ok(false);
         }
-        let at = self.geometry.address(site.low + (page << bits)).ok()?;
-        let start = self.geometry.address(start).ok().filter(|start| start.is_aligned(bits))?;
         let quota = site.space.quota();
         let limits = [Resource::Frames, Resource::Slots].map(|resource| quota.of(resource));
         if limits != [usize::MAX; 2] || !self.has_nodes_to_share() {
-            return None;
+            return Ok(false);
         }
-        let frame = passage.from.extents().plain_frame_at(start, bits)?;
+        // The passage leads from the one and to the other.
+        let start = self.geometry.address(start)?;
+        let at = self.geometry.address(site.low + (page << bits))?;
+        let Some(frame) = passage.from.extents().plain_frame_at(start, bits) else {
+            return Ok(false);
+        };
         let rights = site.rights & most;
-        match self.open_blocks.find(&self.geometry, into.space, at.bits()) {
+        match self.open_blocks.find_in(&self.geometry, site.space, at.bits()) {
             Some((block, links))
                 if links.node.is_window() || self.widen_for_copy(block, links, at) =>
             {
-                let fits = block.has_room_at(links.node, &self.geometry, at);
+                let index = index_in_block(&self.geometry, at.bits());
+                let fits = block.has_room_at(links.node, index);
                 if !fits || links.table.is_listed_empty() {
-                    return None;
+                    return Ok(false);
                 }
                 self.share_in_block(links, (frame, start), (at, rights))
             }
@@ -80,17 +88,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         links: Links<'p>,
         (frame, start): ((CPtr, Source), VirtAddr),
         (at, rights): (VirtAddr, Rights),
-    ) -> Option<Result> {
+    ) -> Result<bool> {
         let Links { space, node, table, .. } = links;
-        match self.map_copy(frame, start, (space, at, rights))? {
-            Ok(page) => {
-                table.use_one_more();
-                space.mapped_pages.set(space.mapped_pages.get() + 1);
-                space.extents_mut().fill_with_copy(node, &page);
-                Some(Ok(()))
-            }
-            Err(error) => Some(Err(error)),
-        }
+        let Some(page) = self.map_copy(frame, start, (space, at, rights))? else {
+            return Ok(false);
+        };
+        table.use_one_more();
+        space.mapped_pages.set(space.mapped_pages.get() + 1);
+        space.extents_mut().fill_with_copy(node, &page);
+        Ok(true)
     }
 
     /// The same, where no block is open: it is then.
@@ -99,24 +105,29 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         &mut self,
         (frame, start): ((CPtr, Source), VirtAddr),
         (at, rights): (VirtAddr, Rights),
-    ) -> Option<Result> {
-        let site = self.passage.as_ref()?.site;
+    ) -> Result<bool> {
+        let Some(site) = self.passage.as_ref().map(|passage| passage.site) else {
+            return Ok(false);
+        };
         let space = site.space;
         let deepest = self.geometry.levels.len() as u8 - 1;
-        let table = space.shadow.borrow().find(&self.geometry, deepest, at)?;
-        if table.is_listed_empty() || !space.extents().is_vacant(at) {
-            return None;
+        let table = space.shadow.borrow().find(&self.geometry, deepest, at);
+        let Some(table) = table.filter(|table| !table.is_listed_empty()) else {
+            return Ok(false);
+        };
+        if !space.extents().is_vacant(at) {
+            return Ok(false);
         }
-        let page = match self.map_copy(frame, start, (space, at, rights))? {
-            Ok(page) => page,
-            Err(error) => return Some(Err(error)),
+        let Some(page) = self.map_copy(frame, start, (space, at, rights))? else {
+            return Ok(false);
         };
         table.use_one_more();
         space.mapped_pages.set(space.mapped_pages.get() + 1);
+        let room = space.extents().beside(at).room();
         // There is a node: no pool was below its reserve.
-        let recorded = self.record_beside(&mut Reserve::full(), space, page, (site.low, site.high));
-        self.open_block_at(&site, table, at);
-        Some(recorded)
+        self.record_beside(&mut Reserve::full(), space, page, (site.low, site.high))?;
+        self.open_block_at(&site, table, (at, Some(room)));
+        Ok(true)
     }
 
     /// Copies the capability of a frame, which is mapped at `start`, and maps the copy; that page.
@@ -127,29 +138,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (frame, source): (CPtr, Source),
         start: VirtAddr,
         (space, at, rights): (&'p Space<'p>, VirtAddr, Rights),
-    ) -> Option<Result<Extent>> {
+    ) -> Result<Option<Extent>> {
         let origin = match source {
-            Source::Owned => frame,
-            Source::Copy => self.refcounts.origin(frame)?,
-            Source::Borrowed | Source::Physical => return None,
+            Source::Owned => Some(frame),
+            Source::Copy => self.refcounts.origin(frame),
+            Source::Borrowed | Source::Physical => None,
         };
+        let Some(origin) = origin else { return Ok(None) };
         let Some(copied) = self.copy_alone(origin, start) else {
             self.remove_unused_groups(origin, 1);
-            return None;
+            return Ok(None);
         };
-        let copy = match copied {
-            Ok(copy) => copy,
-            Err(error) => return Some(Err(error)),
-        };
+        let copy = copied?;
         let cache = CachePolicy::WriteBack;
         let to = ((copy, Source::Copy), at.bits());
         if let Err(refusal) = self.page_map(space, to, rights, cache) {
             self.delete_copies(copy, 1);
-            return Some(Err(Error::from(refusal)));
+            return Err(Error::from(refusal));
         }
         let frames = Frames { first: copy, count: 1, size_bits: self.geometry.page_bits };
         let fresh = Extent::fresh(at, frames, rights, cache);
-        Some(Ok(Extent { source: Source::Copy, ..fresh }))
+        Ok(Some(Extent { source: Source::Copy, ..fresh }))
     }
 
     /// Keeps what was found out for a page that was shared alone: the passage, and the block that
@@ -173,15 +182,23 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let deepest = self.geometry.levels.len() as u8 - 1;
         let table = into.shadow.borrow().find(&self.geometry, deepest, to.start());
         if let Some(table) = table {
-            self.open_block_at(&site, table, to.start());
+            self.open_block_at(&site, table, (to.start(), None));
         }
     }
 
-    /// Opens the block of a page that was just recorded, if that is by itself.
-    fn open_block_at(&mut self, site: &Site<'p>, table: &'p Table<'p>, page: VirtAddr) {
+    /// Opens the block of a page that was just recorded, if that is by itself; `room` is that around
+    /// it (bytes), if it was looked for before.
+    fn open_block_at(
+        &mut self,
+        site: &Site<'p>,
+        table: &'p Table<'p>,
+        (page, room): (VirtAddr, Option<Range<usize>>),
+    ) {
         let node = site.space.extents().recorded_alone_at(page);
         if let Some(node) = node {
-            self.open_block(site, (node, table), page, true);
+            // A window has others in it, so more room.
+            let room = room.filter(|_| !node.is_window());
+            self.open_block(site, Single { node, table, room }, page);
         }
     }
 }

@@ -133,12 +133,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         rights: Rights,
     ) -> Result {
         let pages = pages.into();
-        if pages.pages() == 1 {
-            if let Some(done) = self.share_by_passage(space, pages.start(), (into, page), rights) {
-                return done;
-            }
+        if pages.pages() == 1
+            && self.share_by_passage(space, pages.start(), (into, page), rights)?
+        {
+            return Ok(());
         }
-        self.under_pressure(|vmm| vmm.try_share_into(space, pages, (into, page), rights))
+        self.under_pressure(move |vmm| vmm.try_share_into(space, pages, (into, page), rights))
     }
 
     fn try_share_into(

@@ -8,6 +8,8 @@
 //!                 └ clear_to up to here ──┘
 //! ```
 
+use core::ops::Range;
+
 use page_tables::VirtAddr;
 
 use super::extent::Extent;
@@ -27,6 +29,12 @@ impl<'p> Beside<'p> {
     #[inline(always)]
     pub(super) fn in_window(node: &'p ExtentNode<'p>) -> Beside<'p> {
         Beside { around: Some(node), before: None, after: None }
+    }
+
+    /// The addresses around a node at the address up to where others are, in bytes.
+    pub fn room(&self) -> Range<usize> {
+        let low = self.before.map_or(0, ExtentNode::end);
+        low..self.after.map_or(usize::MAX, |after| after.start().bits())
     }
 
     /// The extent before `next`, which begins at the address, if `next` goes on where it ends in

@@ -146,6 +146,15 @@ impl<'p> ExtentNode<'p> {
         }
     }
 
+    /// Whether page number `index` of a window's block is there; so it is for an extent.
+    #[inline(always)]
+    pub fn has_page(&self, index: usize) -> bool {
+        match self.content.get() {
+            Content::Run(_) => true,
+            Content::Window(window) => window.has(index),
+        }
+    }
+
     /// The extent of which a page is at `address`, which the node covers.
     #[inline(always)]
     pub(super) fn at(&self, address: VirtAddr) -> Option<Extent> {
@@ -351,8 +360,14 @@ impl<'p> ExtentNode<'p> {
     /// As [`ExtentNode::enter`], for an extent of one page.
     #[inline(always)]
     pub(super) fn enter_one(&self, extent: &Extent) {
+        self.enter_at(index_in_block(extent.start, extent.frames.size_bits), extent);
+    }
+
+    /// The same, where the number of its page in its block is known.
+    #[inline(always)]
+    pub(super) fn enter_at(&self, index: usize, extent: &Extent) {
         let Content::Window(window) = self.content.get() else { return };
-        window.set(index_in_block(extent.start, extent.frames.size_bits), page_of_extent(extent));
+        window.set(index, page_of_extent(extent));
         self.start.set(self.start.get().min(extent.start));
     }
 
@@ -362,7 +377,10 @@ impl<'p> ExtentNode<'p> {
         let extent = run.extent(self.start.get());
         window.begin(run.size_bits());
         self.content.set(Content::Window(window));
-        self.enter(&extent);
+        match run.is_single() {
+            true => self.enter_one(&extent),
+            false => self.enter(&extent),
+        }
     }
 
     /// Takes the pages of an extent out of a window; says whether that has pages left.
@@ -383,13 +401,15 @@ impl<'p> ExtentNode<'p> {
         window.remove(pages);
         let (start, size_bits) = (self.start.get(), window.size_bits());
         let index = index_in_block(start, size_bits);
-        match window.first_from(index) {
-            Some(first) => {
-                self.start.set(offset(start, (first - index) << size_bits));
-                true
-            }
-            None => false,
+        if window.has(index) {
+            return true;
         }
+        // What it began with is gone.
+        let first = window.first_from(index);
+        if let Some(first) = first {
+            self.start.set(offset(start, (first - index) << size_bits));
+        }
+        first.is_some()
     }
 
     /// The pages of a window that lie, even in part, in a range of addresses (bytes): bit n is set

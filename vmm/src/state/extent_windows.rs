@@ -27,16 +27,13 @@ impl<'p> Extents<'p> {
         self.enter(node, &Extent { frames: Frames { count: 1, ..page.frames }, ..*page });
     }
 
-    /// Enters a page of the space's own in the window of a node, where pages of its block are
-    /// entered again and again.
+    /// Enters a page of the space's own, number `index` of its block, in the window of a node, where
+    /// pages of its block are entered again and again.
     #[inline(always)]
-    pub fn fill(&mut self, window: &'p ExtentNode<'p>, address: VirtAddr, page: &Extent) {
-        window.enter_one(page);
+    pub fn fill(&mut self, window: &'p ExtentNode<'p>, index: usize, page: &Extent) {
+        window.enter_at(index, page);
         self.totals.own_more(page.bytes());
-        if self.last.get().is_some_and(|last| last.is_before(address)) {
-            // Not all is free behind that one any more.
-            self.last.set(None);
-        }
+        self.no_longer_clear(page.start);
     }
 
     /// The same, for a page that is a copy's.
@@ -44,7 +41,14 @@ impl<'p> Extents<'p> {
     pub fn fill_with_copy(&mut self, window: &'p ExtentNode<'p>, page: &Extent) {
         window.enter_one(page);
         self.totals.count(page, 1, true);
-        if self.last.get().is_some_and(|last| last.is_before(page.start)) {
+        self.no_longer_clear(page.start);
+    }
+
+    /// Forgets the node used last where a page at an address may be what is behind it: not all up
+    /// to `clear_to` is free any more.
+    #[inline(always)]
+    fn no_longer_clear(&self, address: VirtAddr) {
+        if self.last.get().is_some_and(|last| address.bits() < last.clear_to) {
             self.last.set(None);
         }
     }
@@ -141,10 +145,10 @@ impl<'p> Extents<'p> {
         node.enter_one(by);
     }
 
-    /// Records the rights of a page in a window.
+    /// Records the rights of a page in a window, number `index` of its block.
     #[inline(always)]
-    pub fn set_rights_in(&mut self, node: &'p ExtentNode<'p>, page: &Extent) {
-        node.enter_one(page);
+    pub fn set_rights_in(&mut self, node: &'p ExtentNode<'p>, index: usize, page: &Extent) {
+        node.enter_at(index, page);
     }
 
     /// Takes pages out of a window, number n of its block where bit n is set. Returns the node if

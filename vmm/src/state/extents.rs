@@ -86,7 +86,10 @@ impl<'p> Extents<'p> {
     /// The node used last, if it covers an address.
     #[inline(always)]
     pub(super) fn last_covering(&self, address: VirtAddr) -> Option<&'p ExtentNode<'p>> {
-        self.last.get().map(|last| last.node).filter(|node| node.covers(address))
+        match self.last.get() {
+            Some(last) if last.node.covers(address) => Some(last.node),
+            _ => None,
+        }
     }
 
     /// The node that covers an address; it is the one used last then.

@@ -17,6 +17,7 @@
 //! ```
 
 use core::cell::Cell;
+use core::ops::Range;
 
 use page_tables::{Geometry, Pages, Table, VirtAddr};
 use untyped_alloc::{CPtr, CachePolicy, Frames, Mobility, Rights};
@@ -84,19 +85,18 @@ impl Default for OpenBlock<'_> {
 }
 
 impl<'p> OpenBlock<'p> {
-    /// Keeps the block of a page of a site, which is recorded in `node` now.
+    /// Keeps the block of a page of a site, which is recorded in `node` now; around that are no
+    /// others in `room` (bytes).
     fn keep(
         &self,
         geometry: &Geometry,
         site: &Site<'p>,
         (node, table): (&'p ExtentNode<'p>, &'p Table<'p>),
-        number: usize,
+        (number, room): (usize, Range<usize>),
     ) {
         let start = number << (geometry.page_bits + BLOCK_BITS);
         let pages = |to: usize| (to.saturating_sub(start) >> geometry.page_bits).min(BLOCK_PAGES);
         let below = |page: usize| (1u32 << page) - 1;
-        // An append cursor would go on with pages that can be in the window from now on.
-        let room = site.space.extents_mut().room_around(node);
         let (low, high) = (site.low.max(room.start), site.high.min(room.end));
         let Site { space, region, rights, mobility, .. } = *site;
         self.links.set(Some(Links { space, region, node, table }));
@@ -121,26 +121,22 @@ impl<'p> OpenBlock<'p> {
     /// an empty place, too.
     #[inline(always)]
     pub fn links(&self) -> Option<Links<'p>> {
-        let links = self.links.get()?;
-        (self.changes.get() == links.space.changes()).then_some(links)
+        // Taken apart, so that each of it is in a register, not all in a copy on the stack.
+        let Links { space, region, node, table } = self.links.get()?;
+        let holds = self.changes.get() == space.changes();
+        holds.then_some(Links { space, region, node, table })
     }
 
-    /// Whether a page of it, at `address`, may be mapped and can be in the window of `node`: it
-    /// lies between the guards of its region, and nothing is mapped there.
+    /// Whether page number `index` of it may be mapped and can be in the window of `node`: it lies
+    /// between the guards of its region, and nothing is mapped there.
     #[inline(always)]
-    pub fn has_room_at(
-        &self,
-        node: &ExtentNode<'p>,
-        geometry: &Geometry,
-        address: VirtAddr,
-    ) -> bool {
-        debug_assert!(number_of(geometry, node.start().bits()) == self.number.get());
-        self.is_usable(geometry, address) && !node.has(address)
+    pub fn has_room_at(&self, node: &ExtentNode<'p>, index: usize) -> bool {
+        self.is_usable(index) && !node.has_page(index)
     }
 
     #[inline(always)]
-    fn is_usable(&self, geometry: &Geometry, address: VirtAddr) -> bool {
-        self.usable.get() >> index_in_block(geometry, address.bits()) & 1 != 0
+    fn is_usable(&self, index: usize) -> bool {
+        self.usable.get() >> index & 1 != 0
     }
 
     /// Whether `node` is still an extent of one page in the block, and can become a window for the
@@ -148,7 +144,8 @@ impl<'p> OpenBlock<'p> {
     pub fn can_widen(&self, node: &ExtentNode<'p>, geometry: &Geometry, address: VirtAddr) -> bool {
         let page = Frames { first: CPtr::NULL, count: 1, size_bits: geometry.page_bits };
         let page = Extent::fresh(address, page, self.rights.get(), CachePolicy::WriteBack);
-        self.is_usable(geometry, address) && node.takes(&page) && !node.covers(address)
+        let index = index_in_block(geometry, address.bits());
+        self.is_usable(index) && node.takes(&page) && !node.covers(address)
     }
 
     /// Its first address, in bytes, and which of its pages can be in the window.
@@ -207,25 +204,48 @@ impl<'p> OpenBlocks<'p> {
         space: SpaceId,
         address: usize,
     ) -> Option<(&'p OpenBlock<'p>, Links<'p>)> {
+        let (block, links) = self.in_place(geometry, space, address)?;
+        (links.space.id.get() == space).then_some((block, links))
+    }
+
+    /// The same, for a space that was found already.
+    #[inline(always)]
+    pub fn find_in(
+        &self,
+        geometry: &Geometry,
+        space: &Space<'p>,
+        address: usize,
+    ) -> Option<(&'p OpenBlock<'p>, Links<'p>)> {
+        let (block, links) = self.in_place(geometry, space.id.get(), address)?;
+        core::ptr::eq(links.space, space).then_some((block, links))
+    }
+
+    /// The block at an address (bytes) of whichever space is kept where that of a space would be.
+    #[inline(always)]
+    fn in_place(
+        &self,
+        geometry: &Geometry,
+        space: SpaceId,
+        address: usize,
+    ) -> Option<(&'p OpenBlock<'p>, Links<'p>)> {
         let number = number_of(geometry, address);
         let place = OpenBlocks::place(space, number);
         let block = &self.0[place / ON_SHELF]?.blocks[place % ON_SHELF];
         if block.number.get() != number {
             return None;
         }
-        let links = block.links()?;
-        (links.space.id.get() == space).then_some((block, links))
+        Some((block, block.links()?))
     }
 
-    /// Keeps the block of a page of a site, in the place of another. `shelf` gives a shelf where
-    /// there is none yet; without it nothing is kept.
+    /// Keeps the block of a page of a site, in the place of another; around its node are no others in
+    /// `room` (bytes). `shelf` gives a shelf where there is none yet; without it nothing is kept.
     #[inline]
     pub fn keep(
         &mut self,
         geometry: &Geometry,
         site: &Site<'p>,
         (node, table): (&'p ExtentNode<'p>, &'p Table<'p>),
-        page: VirtAddr,
+        (page, room): (VirtAddr, Range<usize>),
         shelf: impl FnOnce() -> Option<&'p Shelf<'p>>,
     ) {
         let number = number_of(geometry, page.bits());
@@ -235,7 +255,7 @@ impl<'p> OpenBlocks<'p> {
             *there = shelf();
         }
         if let Some(shelf) = there {
-            shelf.blocks[place % ON_SHELF].keep(geometry, site, (node, table), number);
+            shelf.blocks[place % ON_SHELF].keep(geometry, site, (node, table), (number, room));
         }
     }
 

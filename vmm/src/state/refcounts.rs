@@ -122,12 +122,17 @@ impl<'p> FrameRefcounts<'p> {
     }
 
     /// Whether any of these frames (by their own capabilities) has copies.
+    #[inline(always)]
     pub fn any_in(&self, frames: &Frames) -> bool {
         let (first, end) = (frames.first.bits(), frames.first.bits() + frames.count);
         let (from, to) = self.uncounted.get();
-        if from <= first && end <= to {
-            return false;
-        }
+        let none = from <= first && end <= to;
+        !none && self.search_any(first, end)
+    }
+
+    /// Whether any frame in slots from `first` to `end` has copies.
+    #[inline(never)]
+    fn search_any(&self, first: usize, end: usize) -> bool {
         let mut group = self.groups.lower_bound(Bound::Included(&(first & !(GROUP - 1))));
         while let Some(node) = group.get() {
             let base = node.base.get();
@@ -171,6 +176,7 @@ impl<'p> FrameRefcounts<'p> {
 
     /// Whether nobody but this one extent has the frame behind `frame`, its own capability or a
     /// copy.
+    #[inline]
     pub fn is_exclusive(&self, frame: CPtr, source: Source) -> bool {
         match source {
             Source::Owned => self.count(frame) == Count::NONE,
@@ -187,6 +193,7 @@ impl<'p> FrameRefcounts<'p> {
     }
 
     /// The frame's own capability behind a copy.
+    #[inline]
     pub fn origin(&self, copy: CPtr) -> Option<CPtr> {
         match self.singles.of(copy) {
             Some(single) => Some(single.origin(copy)),

@@ -21,6 +21,7 @@ on_both!(
     what_may_not_be_asked_for_is_refused,
     what_is_pinned_stays,
     what_was_used_is_clear_where_it_is_filled_in,
+    a_clear_frame_that_was_refused_is_the_next_one,
 );
 
 fn page(page: usize) -> Pages {
@@ -243,5 +244,27 @@ fn what_was_used_is_clear_where_it_is_filled_in(target: Target) {
         assert_eq!(turn(&mut host, 5), 3);
     }
     ballast.into_iter().for_each(|region| host.vmm.release(region).expect("a region"));
+    host.check();
+}
+
+/// I70: the frame of a page that the kernel would not map goes back as clear as it came. It is where
+/// the clear ones begin, so the next page has it.
+fn a_clear_frame_that_was_refused_is_the_next_one(target: Target) {
+    let mut host = ready(target);
+    let own = host.own();
+    host.vmm.reserve(own, &RegionOptions::new(16).at(FREE)).expect("addresses");
+    for index in [1, 5, 9] {
+        host.vmm.populate(own, page(index)).expect("memory");
+    }
+    host.kernel().fail_nth_of(CallKind::PageMap, 1, KernelError::IllegalOperation);
+    let refused = host.vmm.populate(own, page(12));
+    assert!(matches!(refused, Err(Error::Kernel { .. })), "{refused:?}");
+    host.check();
+    let calls = host.vmm.stats().calls.total();
+    host.vmm.populate(own, page(12)).expect("it refuses no more");
+    assert_eq!(host.vmm.stats().calls.total() - calls, 1, "it is mapped, and is clear");
+    let mut place =
+        |index: usize| host.vmm.physical_address(own, FREE + index * PAGE).expect("mapped");
+    assert_eq!(place(12), place(9) + PAGE);
     host.check();
 }

@@ -236,7 +236,7 @@ impl Run<'_> {
         let zeroed = model.states.iter().filter(|&&state| state == ZEROED);
         let first = first.filter(|_| zeroed.count() > 1);
         let expected = first.filter(|_| model.class() == Some(Class::Zeroed));
-        assert_eq!(model.chunk.alloc_zeroed(), expected);
+        assert_eq!(self.chunks.alloc_zeroed(model.chunk), expected);
         expected.into_iter().for_each(|first| model.states[first] = Live);
     }
 
@@ -294,6 +294,7 @@ impl Run<'_> {
             core::iter::successors(self.chunks.unused(), |chunk| self.chunks.unused_after(chunk));
         assert!(found.eq(unused.iter().map(|model| model.chunk)), "unused ones");
         assert_eq!(self.chunks.pool.available(), NODES - self.model.len(), "no node is lost");
+        assert!(self.chunks.knows_where_zeroed_begin());
     }
 }
 
@@ -343,4 +344,29 @@ fn run(operations: Vec<Op>) {
 #[test]
 fn chunks_agree_with_one_state_for_each_object() {
     explore(operation(), (300, 80), run);
+}
+
+#[test]
+fn the_first_zeroed_object_is_found_when_it_comes_back() {
+    let block = [Block::default()];
+    let nodes = [Chunk::default()];
+    let mut chunks = Chunks::new();
+    chunks.pool.add(&nodes);
+    let (block, first) = (&block[0], CPtr::new(1));
+    let new = NewChunk { block, blueprint: KINDS[0], recycles: true, first, count: 100, serial: 1 };
+    let chunk = chunks.pool.alloc().unwrap();
+    chunks.insert(chunk, new);
+    chunks.alloc(chunk, 0, 40, Mobility::Fixed);
+    assert_eq!(chunks.alloc_zeroed(chunk), Some(40));
+    chunks.free(chunk, 3, 1, ZEROED);
+    assert!(chunks.knows_where_zeroed_begin());
+    assert_eq!(chunks.alloc_zeroed(chunk), Some(3));
+    assert_eq!(chunks.alloc_zeroed(chunk), Some(41));
+    // Another chunk in the same node begins anew.
+    chunks.remove(chunk);
+    let chunk = chunks.pool.alloc().unwrap();
+    chunks.insert(chunk, NewChunk { serial: 2, ..new });
+    assert!(chunks.knows_where_zeroed_begin());
+    chunks.alloc(chunk, 0, 1, Mobility::Fixed);
+    assert_eq!(chunks.alloc_zeroed(chunk), Some(1));
 }

@@ -97,7 +97,7 @@ impl<'p> History<'p> {
         if choices.one_in(2) {
             let rights = choices.pick(&[Rights::READ, Rights::READ_WRITE, Rights::empty()]);
             let page = crate::state::extent::Extent { rights, ..page };
-            self.space.extents_mut().set_rights_in(node, &page);
+            self.space.extents_mut().set_rights_in(node, index, &page);
             self.model.runs[which].like.rights = rights;
         } else if let Some(frame) = node.plain_frame(index, Source::Owned) {
             assert_eq!((run.like.source, frame), (Source::Owned, page.frames.first));
