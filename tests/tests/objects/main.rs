@@ -26,6 +26,7 @@
 //! | `console` | lines for people, said by a capability |
 //! | `time` | who sleeps, and who waits for a page for too long |
 //! | `waiting` | requests that wait until memory comes back |
+//! | `thresholds` | who is told when little is left of an account |
 //! | `badges` | badges that serve again, and what is sent by the old ones |
 //! | `few_slots` | programs whose CNodes have few slots |
 //! | `first_page` | the page that tells a program what it was given |
@@ -87,6 +88,7 @@ mod starved;
 mod suspension;
 mod texts;
 mod threads;
+mod thresholds;
 mod time;
 mod waiting;
 mod world;

@@ -249,6 +249,11 @@ impl World<'_> {
                 let ceiling = bytes.pick(&[Rights::READ_WRITE, Rights::READ, Rights::WRITE]);
                 Request::Reserve { address, pages: pages(bytes), ceiling, slot: slot(bytes) }
             }
+            49 if bytes.one_in(2) => {
+                let resource = bytes.pick(&Resource::ALL);
+                let amount = bytes.pick(&[1, 20, 200, u32::MAX, 0]);
+                Request::TellAccount { resource, amount }
+            }
             50 => {
                 let registers = Registers([bytes.wild(); REGISTERS]);
                 bytes.pick(&[

@@ -228,6 +228,9 @@ impl<'p> Objects<'p> {
             Request::Give { amounts, back } => {
                 accounts::give(given.object(0)?, given.object(1)?, amounts, back)
             }
+            Request::TellAccount { resource, amount } => {
+                self.tell_account(vmm, given.object(0)?, (resource, amount), given.foreign)
+            }
             Request::CreateMemory { pages, options, slot } => {
                 let place = place(given.object(0)?, slot);
                 self.create_memory(vmm, place, pages, options).map(done)
@@ -424,6 +427,7 @@ fn takes_records(request: &Request) -> bool {
             | Request::Revoke { slot: 0 }
             | Request::Destroy {}
             | Request::Give { .. }
+            | Request::TellAccount { .. }
             | Request::Resize { .. }
             | Request::Populate { .. }
             | Request::Unmap { .. }

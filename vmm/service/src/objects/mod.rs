@@ -27,6 +27,7 @@
 //! | `reservations` | parts of spaces, in which who has a capability to one maps |
 //! | `capabilities` | capabilities put into slots, and ended with all that hangs on them |
 //! | `accounts` | accounts: made, given amounts |
+//! | `thresholds` | who is told when little is left of an account |
 //! | `kernel_objects` | spaces, endpoints, notifications |
 //! | `teardown` | the end of objects, in pieces |
 //! | `programs` | programs: made, with what they begin with, and ended |
@@ -96,6 +97,7 @@ mod state;
 mod suspension;
 mod teardown;
 mod threads;
+mod thresholds;
 mod time;
 #[cfg(feature = "sel4")]
 mod turnstiles;

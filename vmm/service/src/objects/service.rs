@@ -311,6 +311,7 @@ impl<'p> Objects<'p> {
         self.validate_suspension()?;
         self.validate_programs()?;
         self.validate_children()?;
+        self.validate_thresholds()?;
         self.validate_clones()?;
         self.validate_time()?;
         self.validate_emptied()?;
