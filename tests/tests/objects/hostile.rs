@@ -30,7 +30,9 @@ fn no_message_breaks_an_account_or_another_program() {
         let one = run(&input(seed));
         let Tally { granted, refused, waited, went_on, started, touched, failed, .. } = one;
         let Tally { paged, written, copied, supplied, threads, stopped, halted, .. } = one;
-        let Tally { firsts, alone, large, .. } = one;
+        let Tally { firsts, alone, large, lacking, told, .. } = one;
+        sum.lacking += lacking;
+        sum.told += told;
         sum.large += large;
         sum.halted += halted;
         sum.firsts += firsts;
@@ -57,4 +59,5 @@ fn no_message_breaks_an_account_or_another_program() {
     assert!(sum.threads > 0 && sum.paged > 0 && sum.written > 0 && sum.supplied > 100, "{sum:?}");
     assert!(sum.halted > 5 && sum.firsts > 5, "{sum:?}");
     assert!(sum.copied > 0 && sum.large > 5, "{sum:?}");
+    assert!(sum.lacking > 0 && sum.told > 10, "{sum:?}");
 }

@@ -135,6 +135,7 @@ fn whatever_takes_it_is_told() {
             let amount = if resource == Resource::Pages { 20 } else { whole / 4 };
             let request = Request::TellAccount { resource, amount };
             world.ask(program, request, &[OF, TOLD]).unwrap();
+            assert_eq!(told(&mut world), []);
             way(&mut world, program);
             let bell = own(&world, program, TOLD);
             let wanted = if resource == Resource::Pages { vec![bell] } else { vec![] };
@@ -229,6 +230,44 @@ fn it_ends_with_the_account() {
         world.reap();
         assert_eq!(told(&mut world), []);
         assert!(slots(&mut world) > before);
+    }
+}
+
+/// A341 A343: what is due, and is to be told next, is so no more where another takes its place, none
+/// does, or the account ends; and it is so still where a call fails.
+#[test]
+fn what_is_due_is_not_told_of_what_is_gone() {
+    const SECOND: u32 = OF + 6;
+    type Way = fn(&mut World, Program, u32);
+    let ways: [(Way, bool); 4] = [
+        (|world, program, of| world.finish(program, tell(1), &[of, OTHER]), false),
+        (|world, program, of| world.finish(program, tell(0), &[of, OTHER]), false),
+        (|world, program, of| world.finish(program, Request::Destroy {}, &[of]), false),
+        (
+            |world, program, of| {
+                world.fixture.kernel().fail_nth(1, KernelError::IllegalOperation);
+                world.ask(program, tell(0), &[of, OTHER]).unwrap_err();
+            },
+            true,
+        ),
+    ];
+    for (way, stays) in ways {
+        let (mut world, program) = scene(AccountOptions::empty());
+        world.ask(program, account(LIMITS, AccountOptions::empty(), SECOND), PAYER).unwrap();
+        for of in [OF, SECOND] {
+            world.ask(program, tell(100), &[of, TOLD]).unwrap();
+        }
+        assert!(world.objects.next_notice().is_some());
+        world.check();
+        let rest = {
+            way(&mut world, program, OF);
+            way(&mut world, program, SECOND);
+            world.reap();
+            told(&mut world).len()
+        };
+        assert_eq!(rest, usize::from(stays));
+        world.finish(program, Request::Destroy {}, &[TOLD - 1]);
+        world.reap();
     }
 }
 

@@ -283,6 +283,11 @@ impl World<'_> {
                 _ => None,
             };
             let choice = bytes.below(16);
+            if due.foreign && choice > 1 {
+                let foreign = self.foreign_slots(known);
+                slots.extend(foreign.get(bytes.below(foreign.len())));
+                continue;
+            }
             slots.push(match (choice, begin) {
                 (0, _) => bytes.below(SLOTS as usize) as u32,
                 (1..=8, Some(begin)) => begin,

@@ -7,6 +7,7 @@
 //!         ──► capabilities copied, passed on and deleted by their holders  │   kernel ──► checks
 //!         ──► a program made or ended, by another too; a piece reaped     │
 //!         ──► pages supplied and taken back; large pages                  │
+//!         ──► touches of memory of which there is none, by accounts that wait
 //!         ──► memory and slots taken by others ────────────────────────────┘
 //! ```
 //!
@@ -22,6 +23,7 @@ mod children;
 mod decode;
 mod image;
 mod paging;
+mod scarcity;
 mod steps;
 mod tally;
 mod threads;

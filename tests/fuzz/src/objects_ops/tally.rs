@@ -28,6 +28,10 @@ pub struct Tally {
     pub alone: usize,
     /// Touches of pages that a pager is to supply.
     pub paged: usize,
+    /// Touches for which there was no memory, and that wait for some.
+    pub lacking: usize,
+    /// What was told of ends, faults, pages and accounts.
+    pub told: usize,
     /// First writes to supplied pages.
     pub written: usize,
     /// Writes to pages of private mappings, which are copies from then on.

@@ -164,6 +164,12 @@ impl<'a> World<'a> {
         arrive(&self.host, self.endpoint, slots.iter().map(|&slot| program.slot(slot)))
     }
 
+    /// The slots of a program's in which capabilities are that are not the service's.
+    pub fn foreign_slots(&self, program: &Known) -> Vec<u32> {
+        let is = |slot: &u32| self.arrive(program, &[*slot]) == [Arrived::Foreign];
+        (PROGRAM_SLOT..SLOTS).filter(is).collect()
+    }
+
     /// The slots of a program's in which the service's capabilities to such objects are.
     pub fn slots_of(&self, program: &Known, kind: Option<Kind>) -> Vec<u32> {
         let of = |slot: &u32| {

@@ -73,7 +73,8 @@ impl Account {
 
     /// Has the notification signalled to which the capability in this slot leads, once less than
     /// `amount` of a resource is left of this account's own limits: at once, if that is so already,
-    /// and then no more before this is asked for again. It takes the place of what was asked for
+    /// and then no more before this is asked for again; and whenever a thread begins to wait for
+    /// memory that this account pays for. It takes the place of what was asked for
     /// before, by whomever; with 0 nothing is told any more.
     ///
     /// # Errors

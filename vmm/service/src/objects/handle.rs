@@ -138,7 +138,13 @@ impl<'p> Objects<'p> {
     ) -> Answered {
         // What gives back, or only looks, goes on when memory is out.
         if takes_records(request) {
-            self.refill(vmm)?;
+            if let Err(refusal) = self.refill(vmm) {
+                if let Request::Clone { .. } = request {
+                    // A piece that is refused ends what was made of the clone, for whatever want.
+                    self.abandon_clone(sender);
+                }
+                return Err(refusal);
+            }
         }
         let answered = self.serve(vmm, sender, request, given);
         let changed = if answered.is_ok() { changed_by(request) } else { None };

@@ -38,6 +38,7 @@
 //! | `loading` | images of such, from memory objects, in pieces |
 //! | `pagers` | paged memory, as its pager has it: pages supplied, and taken back |
 //! | `page_waits` | threads that touch its pages, and wait for those that are not there |
+//! | `memory_waits` | threads that touch memory for which there is none, and wait for it |
 //! | `private` | paged memory mapped privately: pages that are written are copies |
 //! | `threads` | threads: a program's first, and those that it asks for |
 //! | `controls` | threads that are bound, looked at when they fault, suspended, resumed |
@@ -76,6 +77,7 @@ mod large;
 mod loading;
 mod mappings;
 mod memory;
+mod memory_waits;
 mod notices;
 mod page_waits;
 mod pagers;

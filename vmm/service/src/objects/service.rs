@@ -8,6 +8,7 @@ use vmm::{CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
 use vmm_client::objects::{Amounts, Kind, Resource, Rights};
 
 use super::answers::{large_bits, page_rights, refuse, Refused};
+use super::memory_waits::Free;
 pub(super) use super::reserved::clearing;
 use super::reserved::{release_large, reserve_large};
 use super::state::account::Account;
@@ -96,6 +97,8 @@ pub struct Objects<'p> {
     pub(super) notices: u32,
     /// Who waits for a page.
     pub(super) waits: Waits<'p>,
+    /// The least that was free since who waits for memory was tried last.
+    pub(super) least_free: Free,
     /// How many threads go on now that were suspended.
     pub(super) resumed: u32,
     /// The CNode of a program that ended, until its account has.
@@ -182,6 +185,7 @@ impl<'p> Objects<'p> {
             telling: None,
             notices: 0,
             waits: Waits::new(),
+            least_free: [0; 2],
             resumed: 0,
             emptied: None,
             late: false,
@@ -316,6 +320,7 @@ impl<'p> Objects<'p> {
         self.validate_time()?;
         self.validate_emptied()?;
         self.validate_paged(vmm)?;
+        self.validate_lacking()?;
         self.validate_large(vmm)?;
         for node in self.tables.capabilities.iter().filter(|node| node.slot.get() != CPtr::NULL) {
             let at = node.badge.get() as usize;
