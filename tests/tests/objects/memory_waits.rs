@@ -117,7 +117,7 @@ fn waits(world: &mut World, program: Program, address: usize) {
 
 /// Who goes on after a message.
 #[track_caller]
-fn go_on(world: &mut World) -> Vec<CPtr> {
+fn resumed(world: &mut World) -> Vec<CPtr> {
     assert!(world.objects.next_answer(&mut world.fixture.vmm).is_none());
     world.check();
     going_on(world)
@@ -129,7 +129,7 @@ fn tried(world: &mut World) -> (Vec<CPtr>, u64) {
     let before = world.objects.steps();
     assert!(world.objects.next_answer(&mut world.fixture.vmm).is_none());
     let tried = world.objects.steps() - before;
-    (go_on(world), tried)
+    (resumed(world), tried)
 }
 
 fn is_there(world: &World, program: Program, address: usize) -> bool {
@@ -148,7 +148,7 @@ fn a_touch_waits_until_memory_comes_back() {
     let at = start + 5 * PAGE;
     let mut short = Short::of(&mut world, 3);
     waits(&mut world, program, at);
-    assert_eq!(go_on(&mut world), []);
+    assert_eq!(resumed(&mut world), []);
     let Ok(Answer::Account { used, .. }) = world.ask(program, Request::Info {}, &[PATIENT]) else {
         panic!()
     };
@@ -159,21 +159,21 @@ fn a_touch_waits_until_memory_comes_back() {
     }
     assert!(!is_there(&world, program, at));
     short.give(&mut world);
-    assert_eq!(go_on(&mut world), [program.start.tcb]);
+    assert_eq!(resumed(&mut world), [program.start.tcb]);
     assert!(is_there(&world, program, at), "nobody has touched it since");
     assert_eq!(world.fixture.read(program.id.space(), at), 0);
-    assert_eq!(go_on(&mut world), [], "it goes on once");
+    assert_eq!(resumed(&mut world), [], "it goes on once");
     // It was paid for before.
     let info = world.ask(program, Request::Info {}, &[PATIENT]);
     assert!(matches!(info, Ok(Answer::Account { used: now, .. }) if now == used));
     waits(&mut world, program, start + 6 * PAGE);
     short.end(&mut world);
-    assert_eq!(go_on(&mut world), [program.start.tcb]);
+    assert_eq!(resumed(&mut world), [program.start.tcb]);
 }
 
 /// A344: whoever gives it back: another program whose guarantee it was, by an end or a part of it.
 #[test]
-fn whoever_gives_memory_back_lets_it_go_on() {
+fn whoever_gives_memory_back_ends_the_wait() {
     type Give = fn(&mut World, Program);
     let gives: [Give; 3] = [
         |world, friend| world.finish(friend, Request::Destroy {}, &[A]),
@@ -201,9 +201,9 @@ fn whoever_gives_memory_back_lets_it_go_on() {
         world.finish(friend, Request::Unmap { address: there }, &[SPACE_SLOT]);
         let short = Short::of(&mut world, 0);
         waits(&mut world, program, start + PAGE);
-        assert_eq!(go_on(&mut world), []);
+        assert_eq!(resumed(&mut world), []);
         give(&mut world, friend);
-        assert_eq!(go_on(&mut world), [program.start.tcb]);
+        assert_eq!(resumed(&mut world), [program.start.tcb]);
         assert!(is_there(&world, program, start + PAGE));
         short.end(&mut world);
     }
@@ -211,7 +211,7 @@ fn whoever_gives_memory_back_lets_it_go_on() {
 
 /// A345: in the order in which they came, whatever account each has, and one for each page.
 #[test]
-fn touches_go_on_in_their_order() {
+fn touches_are_served_in_their_order() {
     let (mut world, programs) = scene::<4>(WAITS);
     let mut short = Short::of(&mut world, 8);
     let order = [2, 0, 3, 1];
@@ -233,7 +233,7 @@ fn touches_go_on_in_their_order() {
     }
     short.end(&mut world);
     let tcbs = order.map(|index| programs[index].0.start.tcb);
-    assert_eq!(go_on(&mut world), tcbs);
+    assert_eq!(resumed(&mut world), tcbs);
 }
 
 /// A345: for others it is a fault as ever: of an account that is a guarantee, or that is none and
@@ -249,10 +249,10 @@ fn who_did_not_ask_for_it_has_a_fault() {
         assert!(world.touch(program, other, Access::Write));
         let mut short = Short::of(&mut world, 1);
         assert_eq!(touch(&mut world, program, start + PAGE), Touched::Fault, "{options:?}");
-        assert_eq!(go_on(&mut world), []);
+        assert_eq!(resumed(&mut world), []);
         waits(&mut world, program, other + PAGE);
         short.give(&mut world);
-        assert_eq!(go_on(&mut world), [program.start.tcb]);
+        assert_eq!(resumed(&mut world), [program.start.tcb]);
         short.end(&mut world);
     }
 }
@@ -267,9 +267,9 @@ fn a_guarantee_does_not_wait_behind_them() {
     waits(&mut world, program, start + PAGE);
     short.give(&mut world);
     assert_eq!(touch(&mut world, own, there + PAGE), Touched::Done);
-    assert_eq!(go_on(&mut world), []);
+    assert_eq!(resumed(&mut world), []);
     short.give(&mut world);
-    assert_eq!(go_on(&mut world), [program.start.tcb]);
+    assert_eq!(resumed(&mut world), [program.start.tcb]);
     short.end(&mut world);
 }
 
@@ -292,10 +292,10 @@ fn that_a_thread_waits_is_told() {
         assert_eq!(bells(&mut world), 1);
         if page == 1 {
             short.give(&mut world);
-            assert_eq!(go_on(&mut world), [other.start.tcb], "it came first");
+            assert_eq!(resumed(&mut world), [other.start.tcb], "it came first");
         }
         short.give(&mut world);
-        assert_eq!(go_on(&mut world), [program.start.tcb]);
+        assert_eq!(resumed(&mut world), [program.start.tcb]);
         assert_eq!(bells(&mut world), 0);
     }
     // Nothing is told any more.
@@ -351,10 +351,10 @@ fn it_ends_with_what_it_waits_for() {
         // It needs no memory.
         end(&mut world, program, start);
         world.reap();
-        assert_eq!(go_on(&mut world), [program.start.tcb], "{what}");
+        assert_eq!(resumed(&mut world), [program.start.tcb], "{what}");
         assert_eq!(touch(&mut world, program, at + PAGE), Touched::Fault, "{what}");
         short.end(&mut world);
-        assert_eq!(go_on(&mut world), []);
+        assert_eq!(resumed(&mut world), []);
     }
 }
 
@@ -369,10 +369,10 @@ fn who_waits_can_be_ended() {
     world.objects.kill(program.id).unwrap();
     world.reap();
     // What it had is enough for the other.
-    assert_eq!(go_on(&mut world), [other.start.tcb]);
+    assert_eq!(resumed(&mut world), [other.start.tcb]);
     assert!(world.objects.counts()[3] < before[3]);
     short.end(&mut world);
-    assert_eq!(go_on(&mut world), []);
+    assert_eq!(resumed(&mut world), []);
     // A thread alone.
     let (mut world, [(program, start)]) = scene(WAITS);
     world.objects.note_started(&program.start, 100);
@@ -382,9 +382,9 @@ fn who_waits_can_be_ended() {
     assert_eq!(touch_by(&mut world, program, id, start + PAGE), Ok(Touched::Waits(started.tcb)));
     world.ask(program, Request::EndThread { code: 1, own: false }, &[A]).unwrap();
     world.reap();
-    assert_eq!(go_on(&mut world), []);
+    assert_eq!(resumed(&mut world), []);
     short.end(&mut world);
-    assert_eq!(go_on(&mut world), []);
+    assert_eq!(resumed(&mut world), []);
 }
 
 /// A touch by one of several threads.
@@ -434,10 +434,10 @@ fn who_waits_for_too_long_has_a_fault() {
     world.ask(maker, Request::LimitWaits { ms: 5 }, &[IT]).unwrap();
     let deadline = world.objects.next_deadline().expect("it waits for 5 ms");
     world.objects.set_time(deadline - 1);
-    assert_eq!(go_on(&mut world), []);
+    assert_eq!(resumed(&mut world), []);
     let late = |world: &mut World, deadline| {
         world.objects.set_time(deadline);
-        assert_eq!(go_on(world), [child.start.tcb]);
+        assert_eq!(resumed(world), [child.start.tcb]);
         assert_eq!(touch(world, child, at), Touched::Fault);
         let fault = Fault { kind: FaultKind::Write, code: 0, address: at, instruction: 0x40_0004 };
         assert!(!world.objects.note_unresolved(child.id, fault), "it is suspended");
@@ -452,16 +452,16 @@ fn who_waits_for_too_long_has_a_fault() {
     waits(&mut world, child, at);
     let deadline = world.objects.next_deadline().unwrap();
     world.objects.set_time(deadline);
-    assert_eq!(go_on(&mut world), [child.start.tcb]);
+    assert_eq!(resumed(&mut world), [child.start.tcb]);
     short.give(&mut world);
     assert_eq!(touch(&mut world, child, at), Touched::Done);
     // Of another page anew, also of the same once it was unmapped.
     waits(&mut world, child, at + PAGE);
     world.objects.stop_time();
     assert_eq!(world.objects.next_deadline(), None);
-    assert_eq!(go_on(&mut world), [], "without a clock it waits for as long as it takes");
+    assert_eq!(resumed(&mut world), [], "without a clock it waits for as long as it takes");
     short.end(&mut world);
-    assert_eq!(go_on(&mut world), [child.start.tcb]);
+    assert_eq!(resumed(&mut world), [child.start.tcb]);
 }
 
 /// A348: one that waits counts as stopped where its program is suspended; it goes on when there is
@@ -474,7 +474,7 @@ fn who_waits_can_be_suspended() {
     world.ask(maker, Request::SuspendProgram {}, &[IT]).unwrap();
     assert_eq!(world.state(maker), State::Suspended);
     short.give(&mut world);
-    assert_eq!(go_on(&mut world), [child.start.tcb]);
+    assert_eq!(resumed(&mut world), [child.start.tcb]);
     assert!(is_there(&world, child, start + PAGE));
     world.ask(maker, Request::Resume {}, &[IT]).unwrap();
     assert_eq!(world.touch_or_wait(child, start + PAGE, Access::Write), Touched::Done);
@@ -508,9 +508,9 @@ fn copies_wait_too() {
         };
         let page = (0..PAGES as usize).find(|&page| waits(&mut world, page));
         let page = page.expect("no copy takes memory");
-        assert_eq!(go_on(&mut world), []);
+        assert_eq!(resumed(&mut world), []);
         short.end(&mut world);
-        assert_eq!(go_on(&mut world), [program.start.tcb]);
+        assert_eq!(resumed(&mut world), [program.start.tcb]);
         assert_eq!(touch(&mut world, program, start + page * PAGE), Touched::Done);
         let held = world.fixture.read(program.id.space(), start + page * PAGE);
         assert_eq!(held, 0x77 + page as u64);
@@ -544,14 +544,14 @@ fn private_copies_wait_too() {
     // Nor does it end by what the pager says.
     world.ask(maker, Request::Refuse { page: 0 }, &[PAGED]).unwrap();
     world.ask(maker, Request::AllowWrite { first: 0, pages: 1 }, &[PAGED]).unwrap();
-    assert_eq!(go_on(&mut world), []);
+    assert_eq!(resumed(&mut world), []);
     short.give(&mut world);
-    assert_eq!(go_on(&mut world), [child.start.tcb]);
+    assert_eq!(resumed(&mut world), [child.start.tcb]);
     assert_eq!(world.touch_or_wait(child, address, Access::Write), Touched::Done);
     // What is taken away meanwhile is its pager's to bring.
     waits(&mut world, child, address + PAGE);
     world.ask(maker, Request::Decommit { first: 1, pages: 1 }, &[PAGED]).unwrap();
-    assert_eq!(go_on(&mut world), [child.start.tcb]);
+    assert_eq!(resumed(&mut world), [child.start.tcb]);
     waits(&mut world, child, address + PAGE);
     let next = world.ask(maker, Request::NextFault {}, &[PAGED]);
     assert!(matches!(next, Ok(Answer::Wanted { waits: true, page: 1, .. })), "{next:?}");
@@ -580,7 +580,7 @@ fn other_wants_and_failures() {
         waits(&mut world, program, start + PAGE);
         short.give(&mut world);
         world.fixture.kernel().fail_nth(nth, KernelError::IllegalOperation);
-        let gone = go_on(&mut world);
+        let gone = resumed(&mut world);
         let done = world.fixture.kernel().disarm();
         assert_eq!(gone, [program.start.tcb], "call {nth}");
         assert_eq!(touch(&mut world, program, start + PAGE), Touched::Done);
@@ -603,7 +603,7 @@ fn other_wants_and_failures() {
                 break;
             }
             assert_eq!(touched, Touched::Waits(program.start.tcb));
-            assert_eq!(go_on(&mut world), [program.start.tcb]);
+            assert_eq!(resumed(&mut world), [program.start.tcb]);
             waited += 1;
         }
         assert!(waited > 0, "nothing was short");
@@ -627,9 +627,9 @@ fn requests_wait_beside_them() {
     let arrived = world.arrive(other, &[A]);
     let outcome = world.send(badge, &memory.encode(), &arrived);
     assert!(outcome.waits.is_some(), "{:?}", outcome.answer);
-    assert_eq!(go_on(&mut world), []);
+    assert_eq!(resumed(&mut world), []);
     short.end(&mut world);
-    assert_eq!(go_on(&mut world), [program.start.tcb], "memory, and no amount");
+    assert_eq!(resumed(&mut world), [program.start.tcb], "memory, and no amount");
     world.finish(program, Request::Destroy {}, &[B]);
     let answered = world.objects.next_answer(&mut world.fixture.vmm);
     assert_eq!(answered.map(|(slot, _)| slot), outcome.waits);

@@ -20,11 +20,8 @@ use super::state::mapping::Mapping;
 use super::state::object::Object;
 use super::state::supplied::Phase;
 use super::state::thread::Thread;
+use super::state::waits::Free;
 use super::types::Touched;
-
-/// Free memory in two ways of counting, in bytes: what frames are cut from, and what is in no frame
-/// that is used. Each grows by what the other does not see.
-pub(super) type Free = [usize; 2];
 
 impl<'p> Objects<'p> {
     /// Has the thread whose touch is served wait for memory.

@@ -6,6 +6,10 @@ use intrusive_collections::{Bound, RBTree};
 use super::supplied::{Order, PageWait};
 use super::thread::{ByDeadline, ByMapping, ByOrder, ByPage, Thread};
 
+/// Free memory in two ways of counting, in bytes: what frames are cut from, and what is in no frame
+/// that is used. Each grows by what the other does not see.
+pub(crate) type Free = [usize; 2];
+
 /// The trees. In each a thread is found by what was noted of its wait last.
 pub(crate) struct Waits<'p> {
     by_page: RBTree<ByPage<'p>>,
