@@ -573,6 +573,27 @@ fn other_wants_and_failures() {
         assert_eq!(touched, Touched::Fault, "call {nth}");
         assert_eq!(touch(&mut world, program, start + PAGE), Touched::Done);
     }
+    // Nor is it where a page is to be made of a block.
+    for nth in 1.. {
+        let (mut world, [(program, start)]) = scene(WAITS);
+        let mut short = Short::of(&mut world, 2);
+        short.give(&mut world);
+        assert_eq!(touch(&mut world, program, start + PAGE), Touched::Done);
+        short.give(&mut world);
+        world.fixture.kernel().fail_nth(nth, KernelError::IllegalOperation);
+        let touched = touch(&mut world, program, start + 2 * PAGE);
+        let done = world.fixture.kernel().disarm();
+        if done {
+            assert!(nth > 2, "no call was made to fail");
+            assert_eq!(touched, Touched::Done);
+        } else {
+            assert_eq!(touched, Touched::Fault, "call {nth}");
+        }
+        short.end(&mut world);
+        if done {
+            break;
+        }
+    }
     // Whichever call is refused of a try, it waits, or goes on to find out.
     for nth in 1.. {
         let (mut world, [(program, start)]) = scene(WAITS);

@@ -85,7 +85,7 @@ fn it_is_told_once_when_less_is_left() {
         world.ask(program, memory(1, C), &[OF]).unwrap();
         let bell = own(&world, program, TOLD);
         assert!(matches!(bell, Cap::Notification { .. }));
-        assert_eq!(told(&mut world), [bell.clone()]);
+        assert_eq!(told(&mut world), [bell]);
         // Less and less, and more, and less again.
         world.ask(program, memory(1, D), &[OF]).unwrap();
         for slot in [B, C, D] {
@@ -95,7 +95,7 @@ fn it_is_told_once_when_less_is_left() {
         assert_eq!(told(&mut world), [], "it is told once");
         // At once, where it is so already.
         world.ask(program, tell(amount), &[OF, TOLD]).unwrap();
-        assert_eq!(told(&mut world), [bell.clone()]);
+        assert_eq!(told(&mut world), [bell]);
         world.finish(program, Request::Destroy {}, &[B]);
         world.ask(program, tell(amount), &[OF, TOLD]).unwrap();
         assert_eq!(told(&mut world), []);
