@@ -48,7 +48,8 @@
 //!   bin/copier.rs  copies a capability into each slot of three CNodes, and revokes it
 //!   bin/collector.rs  has one of these
 //!   bin/patient.rs  waits for memory that another program has
-//!   bin/friend.rs  ends this memory
+//!   bin/toucher.rs  touches memory for which there is none, and waits for some
+//!   bin/friend.rs  ends the memory that the one or the other waits for
 //!   bin/gauge.rs   measures requests about objects, for the benchmark
 //!   bin/brief.rs   ends at once
 //!   bin/flood.rs   floods the service, or computes beside those that do

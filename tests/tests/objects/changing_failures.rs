@@ -183,7 +183,7 @@ fn want_of_anything_changes_nothing() {
 }
 
 /// Requests that are in no table, each with the reason.
-const ELSEWHERE: [(&str, &str); 18] = [
+const ELSEWHERE: [(&str, &str); 19] = [
     ("Info", "it only looks"),
     ("NextFault", "it only looks"),
     ("Say", "it only tells who reads the lines"),
@@ -202,6 +202,7 @@ const ELSEWHERE: [(&str, &str); 18] = [
     ("ReadRegisters", "the same"),
     ("WriteRegisters", "the same"),
     ("MapPrivate", "`private_failures`"),
+    ("TellAccount", "`thresholds`"),
 ];
 
 /// A350 A351: each request is in one of the tables, or is one of those that have a reason.

@@ -75,6 +75,7 @@ fn no_message_breaks_an_account_or_another_program() {
     assert!(sum.threads > 0 && sum.paged > 0 && sum.written > 0 && sum.supplied > 100, "{sum:?}");
     assert!(sum.halted > 5 && sum.firsts > 5, "{sum:?}");
     assert!(sum.copied > 0 && sum.large > 5, "{sum:?}");
+    assert!(sum.lacking > 0 && sum.told > 10, "{sum:?}");
     for &name in Request::NAMES {
         let [granted, refused] = sum.requests.get(name).copied().unwrap_or_default();
         assert!(granted >= 4, "{name} was granted {granted} times");

@@ -49,6 +49,7 @@ fn requests(of: Values) -> Vec<Request> {
         Request::Destroy {},
         Request::CreateAccount { amounts, options: of_account, slot },
         Request::Give { amounts, back },
+        Request::TellAccount { resource: resource(number), amount: slot },
         Request::CreateMemory { pages: number, options, slot },
         Request::CreatePhysical { address, pages: number, options, slot },
         Request::Clone { slot },
@@ -120,6 +121,11 @@ fn requests(of: Values) -> Vec<Request> {
         Request::Sleep { ms: slot },
         Request::MapPrivate { address, first: slot, pages: number, rights },
     ]
+}
+
+/// Any resource.
+fn resource(number: u32) -> Resource {
+    Resource::ALL[number as usize % RESOURCES]
 }
 
 /// Registers that differ from each other.

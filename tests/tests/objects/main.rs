@@ -29,6 +29,8 @@
 //! | `console` | lines for people, said by a capability |
 //! | `time` | who sleeps, and who waits for a page for too long |
 //! | `waiting` | requests that wait until memory comes back |
+//! | `thresholds` | who is told when little is left of an account |
+//! | `memory_waits` | threads that touch memory for which there is none, and wait |
 //! | `badges` | badges that serve again, and what is sent by the old ones |
 //! | `few_slots` | programs whose CNodes have few slots |
 //! | `first_page` | the page that tells a program what it was given |
@@ -79,6 +81,7 @@ mod large_failures;
 mod layout;
 mod loading;
 mod locating;
+mod memory_waits;
 mod moving;
 mod neighbours;
 mod paging;
@@ -94,6 +97,7 @@ mod starved;
 mod suspension;
 mod texts;
 mod threads;
+mod thresholds;
 mod time;
 mod touch_failures;
 mod waiting;

@@ -219,7 +219,7 @@ impl World {
         (self.objects.counts(), amounts, pages, stats.allocator.free_slots)
     }
 
-    /// I24 I26 I27 I28 I30 I32 I36 I37 I38 I39 I40 I42 I43 I44 I45 I51 I52, beside all that must
+    /// I24 I26 I27 I28 I30 I32 I36 I37 I38 I39 I40 I42 I43 I44 I45 I51 I52 I75 I76, beside all that must
     /// hold of manager and kernel.
     #[track_caller]
     pub fn check(&self) {
@@ -294,7 +294,8 @@ impl World {
                 (Ok(Resolution::Resolved(_)), _) => continue,
                 (Ok(Resolution::AskPager { token, page }), _) => {
                     let write = access == Access::Write;
-                    (self.objects.touch(vmm, (token, page), write).unwrap(), false)
+                    let touched = self.objects.touch(vmm, (token, page), write);
+                    (touched.unwrap_or(Touched::Fault), false)
                 }
                 (Ok(Resolution::Unresolved(_)), Access::Write) => {
                     (self.objects.touch_to_write(vmm, address).unwrap(), true)

@@ -21,6 +21,8 @@ pub static VANDAL: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/vandal"
 pub static FLOOD: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/flood"));
 /// Waits for memory.
 pub static PATIENT: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/patient"));
+/// Touches memory for which there is none.
+pub static TOUCHER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/toucher"));
 /// Ends memory that it is given.
 pub static FRIEND: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/friend"));
 /// Gives parts of mappings other rights, reserves, clones.

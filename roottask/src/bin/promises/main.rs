@@ -15,7 +15,7 @@
 //!   floods.rs   programs that flood the service beside others
 //!   time.rs     programs that sleep, and those that would disturb them
 //!   shapes.rs   parts of mappings, reservations, large clones; what pieces cost
-//!   waits.rs    requests that wait until memory comes back
+//!   waits.rs    requests and touches that wait until memory comes back
 //! ```
 //!
 //! `run.sh promises -- storm 10000` does one part, with a number for it.

@@ -100,6 +100,7 @@ impl World<'_> {
         }
         self.take_answers();
         assert!(self.open.is_empty(), "somebody is never answered: {:?}", self.open);
+        assert_eq!(self.objects.lacking(), 0, "somebody waits for memory still");
         assert_eq!(self.objects.counts(), [2, 0, 0, 0], "records are left");
         assert_eq!(self.objects.amounts().1, Amounts::NONE, "amounts are left");
         self.objects.close(&mut self.host.vmm).expect("no call is refused");

@@ -132,7 +132,7 @@ impl World<'_> {
         let (unit, target) = (self.unit(), self.host.target());
         let address = |bytes: &mut Bytes<'_>| address(known, target, bytes);
         let part = |bytes: &mut Bytes<'_>| part(known, (unit, target), bytes);
-        match bytes.below(56) {
+        match bytes.below(57) {
             0 => Request::Info {},
             1..=2 => Request::Restrict { rights: rights(bytes), slot: slot(bytes) },
             3..=4 => {
@@ -276,6 +276,11 @@ impl World<'_> {
                 let address = if bytes.one_in(2) { address(bytes) } else { 0 };
                 let ceiling = bytes.pick(&[Rights::READ_WRITE, Rights::READ, Rights::WRITE]);
                 Request::Reserve { address, pages: pages(bytes), ceiling, slot: slot(bytes) }
+            }
+            53 => {
+                let resource = bytes.pick(&Resource::ALL);
+                let amount = bytes.pick(&[1, 20, 200, u32::MAX, 0]);
+                Request::TellAccount { resource, amount }
             }
             50 => {
                 let registers = Registers([bytes.wild(); REGISTERS]);

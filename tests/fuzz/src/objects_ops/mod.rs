@@ -8,6 +8,7 @@
 //!         ──► a program made or ended, by another too; a piece reaped     │
 //!         ──► pages supplied and taken back; large pages                  │
 //!         ──► notifications made, bound, told by, passed on              │
+//!         ──► touches of memory of which there is none, by accounts that wait
 //!         ──► memory and slots taken by others ────────────────────────────┘
 //! ```
 //!
@@ -23,6 +24,7 @@ mod children;
 mod decode;
 mod image;
 mod paging;
+mod scarcity;
 mod steps;
 mod tally;
 mod telling;

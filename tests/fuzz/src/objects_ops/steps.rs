@@ -24,7 +24,7 @@ impl World<'_> {
         // Those that another ended.
         let objects = &self.objects;
         self.programs.retain(|known| objects.program_in(known.id.space()).is_some());
-        let kind = bytes.below(36);
+        let kind = bytes.below(37);
         self.pass_time(bytes);
         self.failing = bytes.one_in(12);
         if self.failing {
@@ -57,6 +57,7 @@ impl World<'_> {
                 30 => self.control(&known, bytes),
                 31..=32 => self.bulk(&mut known, bytes),
                 33..=35 => self.tell(&known, bytes),
+                36 => self.starve(&mut known, bytes),
                 _ => self.squeeze_slots(bytes),
             };
             let learnt = self.learnt.take();
@@ -300,7 +301,9 @@ impl World<'_> {
         let (vmm, write) = (&mut self.host.vmm, access == Access::Write);
         match vmm.resolve_fault(space, &fault) {
             Ok(Resolution::AskPager { token, page }) => {
+                let lacking = self.objects.lacking();
                 let touched = self.objects.touch(vmm, (token, page), write);
+                self.tally.lacking += (self.objects.lacking() - lacking) as usize;
                 if self.ample && !self.failing {
                     touched.expect("a touch inside a guarantee");
                 }
@@ -402,7 +405,9 @@ impl World<'_> {
             self.tally.went_on += 1;
         }
         while self.objects.next_thread().is_some() {}
-        while self.objects.next_notice().is_some() {}
+        while self.objects.next_notice().is_some() {
+            self.tally.told += 1;
+        }
     }
 
     fn reap(&mut self) -> bool {
@@ -432,11 +437,17 @@ impl World<'_> {
             }
             return true;
         }
-        let (own, pages) = (self.host.own(), bytes.pick(&[1, 60, 300, 1000]));
-        if let Ok(region) = self.host.vmm.map(own, &RegionOptions::new(pages)) {
-            self.regions.push(region);
-        }
+        let pages = bytes.pick(&[1, 60, 300, 1000]);
+        self.take_memory(pages);
         true
+    }
+
+    /// Others take so many pages; returns whether there were as many.
+    pub fn take_memory(&mut self, pages: usize) -> bool {
+        let own = self.host.own();
+        let region = self.host.vmm.map(own, &RegionOptions::new(pages));
+        self.regions.extend(region);
+        region.is_ok()
     }
 
     /// Others take slots, or give them back.

@@ -40,6 +40,10 @@ pub struct Tally {
     pub alone: usize,
     /// Touches of pages that a pager is to supply.
     pub paged: usize,
+    /// Touches for which there was no memory, and that wait for some.
+    pub lacking: usize,
+    /// What was told of ends, faults, pages and accounts.
+    pub told: usize,
     /// First writes to supplied pages.
     pub written: usize,
     /// Writes to pages of private mappings, which are copies from then on.
@@ -112,6 +116,8 @@ impl AddAssign for Tally {
         self.written += other.written;
         self.copied += other.copied;
         self.large += other.large;
+        self.lacking += other.lacking;
+        self.told += other.told;
         self.supplied += other.supplied;
         self.failed += other.failed;
     }

@@ -7,7 +7,9 @@ use super::kinds::{Account, Endpoint, Handle, Memory, Notification, Space};
 use super::object::{no_answer, Object};
 use super::slots::{free_slot, take_slot};
 use crate::arch::LARGE_PAGE_BYTES;
-use crate::objects::{AccountOptions, Amounts, Answer, MemoryOptions, Request, PAGE_BYTES};
+use crate::objects::{
+    AccountOptions, Amounts, Answer, MemoryOptions, Request, Resource, PAGE_BYTES,
+};
 
 /// What is known of an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +74,18 @@ impl Account {
         finish(&Request::Give { amounts, back: true }, &[self.slot(), child.slot()])
     }
 
+    /// Has the notification signalled to which the capability in this slot leads, once less than
+    /// `amount` of a resource is left of this account's own limits: at once, if that is so already,
+    /// and then no more before this is asked for again; and whenever a thread begins to wait for
+    /// memory that this account pays for. It takes the place of what was asked for
+    /// before, by whomever; with 0 nothing is told any more.
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`].
+    pub fn tell_below(&self, resource: Resource, amount: u32, slot: u32) -> Result {
+        finish(&Request::TellAccount { resource, amount }, &[self.slot(), slot])
+    }
+
     /// Memory that can be read and written, zero, whose pages are there when they are touched.
     pub fn create_memory(&self, pages: u32) -> Result<Memory> {
         let options = MemoryOptions::WRITABLE;
@@ -93,7 +107,6 @@ impl Account {
     /// [`super::Error::Refused`]: with `OutOfAccount` for more than the account has, with
     /// `BadLength` for none, or for more than a message can say; [`super::Error::OutOfSlots`].
     ///
-    /// [`Resource::LargePages`]: crate::objects::Resource::LargePages
     pub fn create_large_memory(&self, large: u32) -> Result<Memory> {
         let pages = large.saturating_mul((LARGE_PAGE_BYTES / PAGE_BYTES) as u32);
         let options = MemoryOptions::WRITABLE | MemoryOptions::LARGE;

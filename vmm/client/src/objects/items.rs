@@ -178,7 +178,9 @@ bitflags! {
         const OVERCOMMIT = 1;
         /// A request that it pays for and that is refused with
         /// [`Refusal::Overcommitted`](super::Refusal::Overcommitted) otherwise is not answered
-        /// before memory has come back and it is done.
+        /// before memory has come back and it is done. A thread that touches memory which it pays
+        /// for, or the mapping of which it does, where the service has none left waits until there
+        /// is some, or for as long as [`Request::LimitWaits`](super::Request::LimitWaits) says.
         const WAIT = 2;
     }
 
@@ -211,7 +213,7 @@ pub enum State {
     Loaded = 3,
     /// It was started.
     Running = 4,
-    /// It waits for a page that a pager is to supply.
+    /// It waits for a page that a pager is to supply, or for which there is no memory.
     Waiting = 5,
     /// A fault of it suspended it.
     Faulted = 6,

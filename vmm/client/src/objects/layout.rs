@@ -108,6 +108,20 @@ messages! {
             /// Back, to the first account.
             back: bool,
         } [PAYER, PAYER]
+        /// Has it told when less than `amount` of a resource is left of the account: the
+        /// capability, one to a notification, is signalled once, between two requests; at once, if
+        /// that is so already; and then no more, before this is asked for again. What is left are
+        /// the account's limits less what is used of them, as [`Request::Info`] says: what an
+        /// account above it lacks is told of that one. Also, whenever a thread begins to wait for
+        /// memory that this account pays for. It is kept until the account ends. Who asks
+        /// again has another amount told, by another capability: one that was given before is not
+        /// signalled any more. With 0 nothing is told from then on, and nothing kept.
+        0x012 TellAccount {
+            /// Of what.
+            resource: Resource,
+            /// How much; 0: nothing is told.
+            amount: u32,
+        } [PAYER, FOREIGN]
 
         /// Memory, zero, whose pages are there when they are touched. The account pays for all of
         /// them from now on.

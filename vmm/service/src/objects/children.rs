@@ -324,6 +324,7 @@ impl<'p> Objects<'p> {
                 hold("a program and its account have each other", back)?;
             }
             due += u32::from(object.paged.get().is_some_and(|paged| paged.due));
+            due += u32::from(object.threshold.get().is_some_and(|threshold| threshold.due));
             let Some(report) = object.report() else { continue };
             due += u32::from(report.due);
             let told = report.notify != CPtr::NULL;

@@ -50,6 +50,7 @@ impl<'p> Objects<'p> {
             let paid = cloning.clone.payer.get().is_some_and(|paying| paying.is(payer));
             paid && cloning.source.is(memory) && cloning.slot == slot
         });
+        let begun = goes_on.is_none();
         let cloning = match goes_on {
             Some(cloning) => cloning,
             None if copies => self.begin_clone(vmm, place, (memory, true))?,
@@ -67,6 +68,12 @@ impl<'p> Objects<'p> {
             Ok(_) => {}
             // It is made again when memory has come back, and goes on.
             Err(Refusal::Overcommitted { .. }) if waits => {}
+            // One that was begun just now leaves nothing; of another there may be much.
+            Err(_) if begun => {
+                if let Some(clone) = self.remove_cloning(program) {
+                    self.dismantle(vmm, clone);
+                }
+            }
             Err(_) => self.abandon_clone(program),
         }
         answered

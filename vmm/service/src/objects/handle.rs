@@ -138,7 +138,13 @@ impl<'p> Objects<'p> {
     ) -> Answered {
         // What gives back, or only looks, goes on when memory is out.
         if takes_records(request) {
-            self.refill(vmm)?;
+            if let Err(refusal) = self.refill(vmm) {
+                if let Request::Clone { .. } = request {
+                    // A piece that is refused ends what was made of the clone, for whatever want.
+                    self.abandon_clone(sender);
+                }
+                return Err(refusal);
+            }
         }
         let answered = self.serve(vmm, sender, request, given);
         let changed = if answered.is_ok() { changed_by(request) } else { None };
@@ -227,6 +233,9 @@ impl<'p> Objects<'p> {
             }
             Request::Give { amounts, back } => {
                 accounts::give(given.object(0)?, given.object(1)?, amounts, back)
+            }
+            Request::TellAccount { resource, amount } => {
+                self.tell_account(vmm, given.object(0)?, (resource, amount), given.foreign)
             }
             Request::CreateMemory { pages, options, slot } => {
                 let place = place(given.object(0)?, slot);
@@ -424,6 +433,7 @@ fn takes_records(request: &Request) -> bool {
             | Request::Revoke { slot: 0 }
             | Request::Destroy {}
             | Request::Give { .. }
+            | Request::TellAccount { .. }
             | Request::Resize { .. }
             | Request::Populate { .. }
             | Request::Unmap { .. }

@@ -173,7 +173,8 @@ impl<'p> Objects<'p> {
 
     /// Serves the touch of a page of a mapping that the manager knows by `token`: its page number
     /// `page` is there afterwards, if it is no page of paged memory; of a token of no mapping it is
-    /// a fault. The thread is one of the program that [`Objects::note_fault`] was told of.
+    /// a fault. Where there is no memory the thread waits, if an account that pays is one of those
+    /// ([`AccountOptions::WAIT`](vmm_client::objects::AccountOptions::WAIT)). The thread is one of the program that [`Objects::note_fault`] was told of.
     ///
     /// # Errors
     /// Those of [`Vmm::populate`] and [`Vmm::share_into`].
@@ -190,11 +191,15 @@ impl<'p> Objects<'p> {
             |mapping: &&Mapping<'p>| !write || mapping.rights.get().contains(Rights::WRITE);
         let Some(mapping) = mapping.filter(allows) else { return Ok(Touched::Fault) };
         let page = number - mapping.base.get();
-        if mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some()) {
-            return self.touch_paged(vmm, mapping, page, write);
-        }
-        self.bring(vmm, mapping, (page, 1))?;
-        Ok(Touched::Done)
+        let paged = mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some());
+        let touched = match paged {
+            true => self.touch_paged(vmm, mapping, page, write),
+            false => self.bring(vmm, mapping, (page, 1)).map(|()| {
+                self.page_was_had();
+                Touched::Done
+            }),
+        };
+        touched.or_else(|error| self.wait_for_memory(vmm, mapping, (page, write), error))
     }
 
     /// The same of paged memory: those of its first pages that are there.

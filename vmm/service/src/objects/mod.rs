@@ -27,6 +27,7 @@
 //! | `reservations` | parts of spaces, in which who has a capability to one maps |
 //! | `capabilities` | capabilities put into slots, and ended with all that hangs on them |
 //! | `accounts` | accounts: made, given amounts |
+//! | `thresholds` | who is told when little is left of an account |
 //! | `kernel_objects` | spaces, endpoints, notifications |
 //! | `teardown` | the end of objects, in pieces |
 //! | `programs` | programs: made, with what they begin with, and ended |
@@ -37,6 +38,7 @@
 //! | `loading` | images of such, from memory objects, in pieces |
 //! | `pagers` | paged memory, as its pager has it: pages supplied, and taken back |
 //! | `page_waits` | threads that touch its pages, and wait for those that are not there |
+//! | `memory_waits` | threads that touch memory for which there is none, and wait for it |
 //! | `private` | paged memory mapped privately: pages that are written are copies |
 //! | `threads` | threads: a program's first, and those that it asks for |
 //! | `controls` | threads that are bound, looked at when they fault, suspended, resumed |
@@ -75,6 +77,7 @@ mod large;
 mod loading;
 mod mappings;
 mod memory;
+mod memory_waits;
 mod notices;
 mod page_waits;
 mod pagers;
@@ -96,6 +99,7 @@ mod state;
 mod suspension;
 mod teardown;
 mod threads;
+mod thresholds;
 mod time;
 #[cfg(feature = "sel4")]
 mod turnstiles;

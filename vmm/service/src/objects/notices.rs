@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Who is told of what: ends of programs and threads, faults that suspended one, pages that are
-//! waited for.
+//! waited for, accounts of which little is left.
 //!
 //! ```text
 //!   what happened ──► due, with its object ──► next_notice ──► the capability that was given for it
@@ -139,10 +139,15 @@ impl<'p> Objects<'p> {
     /// The slot of the next capability that is to be signalled. Whoever serves messages asks after
     /// each, and after each piece of work, until there is none.
     pub fn next_notice(&mut self) -> Option<CPtr> {
+        self.tell_low();
         let object = self.telling?;
         if let Some(paged) = object.paged.get() {
             self.set_pager_due(object, false);
             return Some(paged.notify);
+        }
+        if let Some(threshold) = object.threshold.get() {
+            self.set_threshold_due(object, false);
+            return Some(threshold.notify);
         }
         self.set_due(object, false);
         object.report().map(|report| report.notify)

@@ -45,10 +45,12 @@ impl<'p> Objects<'p> {
         if !may_write || page >= mapping.pages.get() as usize {
             return Ok(Touched::Fault);
         }
-        match mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some()) {
-            true => self.touch_paged(vmm, mapping, narrow(page), true),
-            false => Ok(Touched::Fault),
+        if mapping.memory.get().is_none_or(|memory| memory.paged.get().is_none()) {
+            return Ok(Touched::Fault);
         }
+        let page = narrow(page);
+        self.touch_paged(vmm, mapping, page, true)
+            .or_else(|error| self.wait_for_memory(vmm, mapping, (page, true), error))
     }
 
     /// Serves the touch of a page of a mapping of paged memory, by its number in the mapping.
@@ -61,8 +63,7 @@ impl<'p> Objects<'p> {
     ) -> vmm::Result<Touched> {
         if self.bring_supplied(vmm, mapping, page, write)? {
             // What was refused before has come since.
-            let thread = self.current_thread.filter(|thread| thread.was_refused());
-            thread.into_iter().for_each(|thread| self.waits.set(thread, None));
+            self.page_was_had();
             return Ok(Touched::Done);
         }
         // What is written to is a private mapping's own: its pager supplies what is read.
@@ -107,15 +108,38 @@ impl<'p> Objects<'p> {
         Ok(true)
     }
 
-    /// Notes that the thread whose fault is served waits for a page.
+    /// Notes that the thread whose fault is served waits for a page that its pager is to supply.
     fn wait_for_page(&mut self, mapping: &Mapping<'p>, page: u32, write: bool) -> Touched {
+        let parts = self.current_thread.zip(mapping.memory.get());
+        let Some((thread, memory)) = parts else { return Touched::Fault };
+        let Some(paged) = memory.paged.get() else { return Touched::Fault };
+        // Who supplies its pages alone cannot wait for them.
+        let alone = thread.program.get().is_some_and(|program| {
+            program.number() == paged.pager && self.threads_of(program).nth(1).is_none()
+        });
+        let phase = Phase::Waits { told: false };
+        let touched = self.begin_wait(mapping, (page, write), phase, alone);
+        if matches!(touched, Touched::Waits(_)) {
+            memory.set_paged(|paged| Paged { waiting: paged.waiting + 1, ..paged });
+            self.set_pager_due(memory, true);
+        }
+        touched
+    }
+
+    /// Notes that the thread whose fault is served waits for a page: for its pager, or for memory.
+    /// It is a fault where it has waited for too long, or never can.
+    pub(super) fn begin_wait(
+        &mut self,
+        mapping: &Mapping<'p>,
+        (page, write): (u32, bool),
+        phase: Phase,
+        never: bool,
+    ) -> Touched {
         let parts = self.current_thread.zip(mapping.memory.get());
         let Some((thread, memory)) = parts else { return Touched::Fault };
         let asked = mapping.base.get() + page;
         let (number, page) = (memory.number.get(), mapping.first.get() + page);
-        let Some((tcb, paged)) = thread.tcb().zip(memory.paged.get()) else {
-            return Touched::Fault;
-        };
+        let Some(tcb) = thread.tcb() else { return Touched::Fault };
         match thread.paging.get() {
             Some(PageWait { phase: Phase::WasRefused { late }, memory, page: refused, .. }) => {
                 self.waits.set(thread, None);
@@ -124,26 +148,27 @@ impl<'p> Objects<'p> {
                     return Touched::Fault;
                 }
             }
-            // Its pager is to answer first; what came was a message that somebody made.
+            // It is suspended; what came was a message that somebody made.
             Some(_) => return Touched::Forged,
             None => {}
         }
-        // Who supplies its pages alone cannot wait for them; nobody can for those of what ends.
-        let alone = thread.program.get().is_some_and(|program| {
-            program.number() == paged.pager && self.threads_of(program).nth(1).is_none()
-        });
-        if memory.dying.get() || thread.is_ending() || alone {
+        // Nobody waits for pages of what ends.
+        if memory.dying.get() || thread.is_ending() || never {
             return Touched::Fault;
         }
         self.last_turn += 1;
         let (token, turn) = (mapping.token.get(), self.last_turn);
-        let phase = Phase::Waits { told: false };
         let until = thread.program.get().and_then(|program| self.limit_of(program));
         let wait = PageWait { memory: number, page, token, asked, write, turn, until, phase };
         self.waits.set(thread, Some(wait));
-        memory.set_paged(|paged| Paged { waiting: paged.waiting + 1, ..paged });
-        self.set_pager_due(memory, true);
         Touched::Waits(tcb)
+    }
+
+    /// The thread whose fault is served has a page that was refused before, or came too late.
+    pub(super) fn page_was_had(&mut self) {
+        if let Some(thread) = self.current_thread.filter(|thread| thread.was_refused()) {
+            self.waits.set(thread, None);
+        }
     }
 
     /// Says whether the pager of a memory object is to be signalled now.
@@ -163,6 +188,9 @@ impl<'p> Objects<'p> {
     }
 
     fn no_longer_waits(&self, wait: &PageWait) {
+        if !wait.is_wanted() {
+            return;
+        }
         if let Some(memory) = self.tables.objects.find(&wait.memory).get() {
             memory.set_paged(|paged| Paged { waiting: paged.waiting - 1, ..paged });
         }
@@ -202,7 +230,8 @@ impl<'p> Objects<'p> {
 
     /// A mapping is gone: who waits for one of its pages touches what there is now.
     pub(super) fn end_waits_at(&mut self, memory: &Object<'p>, mapping: &Mapping<'p>) {
-        if memory.paged.get().is_some_and(|paged| paged.waiting != 0) {
+        let wanted = memory.paged.get().is_some_and(|paged| paged.waiting != 0);
+        if wanted || self.waits.lacking() != 0 {
             let (token, asked) = (mapping.token.get(), mapping.base.get()..mapping.base_behind());
             while let Some(thread) = self.waits.at(token, &asked) {
                 self.wake(thread, Phase::GoesOn);
@@ -271,7 +300,8 @@ impl<'p> Objects<'p> {
         for wait in waits().filter(PageWait::waits) {
             let mapping = self.tables.mapping(wait.token, wait.asked);
             let private = mapping.is_some_and(|mapping| mapping.private.get());
-            hold("no pager is told of a private write", wait.token, !(private && wait.write))?;
+            let told = private && wait.write && wait.is_wanted();
+            hold("no pager is told of a private write", wait.token, !told)?;
             let mapping = mapping.and_then(|it| it.memory.get());
             let same = mapping.is_some_and(|memory| memory.number.get() == wait.memory);
             hold("a page that is waited for is of a mapping", wait.token, same)?;
@@ -280,7 +310,8 @@ impl<'p> Objects<'p> {
         let waiting = count(PageWait::waits);
         let late = count(|wait| wait.deadline().is_some());
         let order = count(|wait| wait.order().is_some());
-        let same = self.waits.counts() == [waiting, waiting, late, order];
+        let wanted = count(PageWait::is_wanted);
+        let same = self.waits.counts() == [wanted, waiting, late, order];
         hold("who waits for a page is found", 0, same)?;
         for node in self.tables.supplied.iter() {
             let number = node.memory.get();
@@ -294,7 +325,7 @@ impl<'p> Objects<'p> {
                 hold("only pages of paged memory are supplied", number, pages().count() == 0)?;
                 continue;
             };
-            let waiting = waits().filter(|wait| wait.waits() && wait.memory == number).count();
+            let waiting = waits().filter(|wait| wait.is_wanted() && wait.memory == number).count();
             hold("who waits is counted", number, waiting == paged.waiting as usize)?;
             let told = paged.notify != CPtr::NULL;
             hold("a pager is told by something", number, told || !paged.due)?;

@@ -20,7 +20,7 @@ use super::state::queues::Queues;
 use super::state::tables::Tables;
 use super::state::thread::{ByProgram, Thread};
 use super::state::turn::{Shares, Turn};
-use super::state::waits::Waits;
+use super::state::waits::{Free, Waits};
 use super::types::{Act, ProgramId, Turnstile, OBJECT_BADGE, OWN_BADGES};
 
 /// The most badges: those below the bit that tells them from badges of faults, but for a few of the
@@ -96,6 +96,8 @@ pub struct Objects<'p> {
     pub(super) notices: u32,
     /// Who waits for a page.
     pub(super) waits: Waits<'p>,
+    /// The least that was free since who waits for memory was tried last.
+    pub(super) least_free: Free,
     /// How many threads go on now that were suspended.
     pub(super) resumed: u32,
     /// The CNode of a program that ended, until its account has.
@@ -183,6 +185,7 @@ impl<'p> Objects<'p> {
             telling: None,
             notices: 0,
             waits: Waits::new(),
+            least_free: [0; 2],
             resumed: 0,
             emptied: None,
             late: false,
@@ -312,10 +315,12 @@ impl<'p> Objects<'p> {
         self.validate_suspension()?;
         self.validate_programs()?;
         self.validate_children()?;
+        self.validate_thresholds()?;
         self.validate_clones()?;
         self.validate_time()?;
         self.validate_emptied()?;
         self.validate_paged(vmm)?;
+        self.validate_lacking()?;
         self.validate_large(vmm)?;
         for node in self.tables.capabilities.iter().filter(|node| node.slot.get() != CPtr::NULL) {
             let at = node.badge.get() as usize;

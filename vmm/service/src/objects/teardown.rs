@@ -204,6 +204,7 @@ impl<'p> Objects<'p> {
         if self.end_emptied(vmm, account)? {
             return Ok(false);
         }
+        self.end_threshold(vmm, account)?;
         let Some(figures) = account.account() else { return Ok(true) };
         if let Some(store) = figures.store {
             vmm.destroy_space(store)?;
@@ -251,6 +252,7 @@ impl<'p> Objects<'p> {
     /// Forgets the record of an object, and gives its charge back.
     pub(super) fn remove_record(&mut self, object: &'p Object<'p>) {
         self.unlist_relieved(object);
+        self.unlist_low(object);
         let (payer, charged) = (object.payer.get(), object.charge.get());
         let program = object.partner.take();
         self.tables.remove_object(object);

@@ -66,6 +66,7 @@ impl<'p> Objects<'p> {
         if let Some(held) = self.next_held() {
             return Some(held);
         }
+        self.try_touches(vmm);
         if self.waiting == 0 {
             return None;
         }
@@ -124,6 +125,11 @@ impl<'p> Objects<'p> {
     /// How many requests wait.
     pub fn waiting(&self) -> u32 {
         self.waiting
+    }
+
+    /// How many threads wait for memory that they have touched.
+    pub fn lacking(&self) -> u32 {
+        self.waits.lacking()
     }
 
     /// Forgets the request that waits by a thread's slot, if one does.

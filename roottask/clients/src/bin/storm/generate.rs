@@ -279,6 +279,10 @@ impl Generator<'_> {
                 let options = self.pick(&[AccountOptions::empty(), AccountOptions::OVERCOMMIT]);
                 Request::CreateAccount { amounts: self.amounts(), options, slot: self.new_slot() }
             }
+            16 if self.one_in(3) => {
+                let (resource, amount) = (self.pick(&Resource::ALL), self.random.below(99));
+                Request::TellAccount { resource, amount }
+            }
             16 => {
                 let amounts = Amounts([self.random.below(3); RESOURCES]);
                 let large = u32::from(self.one_in(4));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What an account may use, and what it uses of that.
 
-use vmm::SpaceId;
+use vmm::{CPtr, SpaceId};
 use vmm_client::objects::{Amounts, Resource};
 
 /// The most accounts that one can be below: what is used may be charged to all of them.
@@ -36,7 +36,33 @@ pub(crate) struct Short {
     pub left: u32,
 }
 
+/// What is told of an account, and by what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Threshold {
+    pub resource: Resource,
+    /// It is told when less than this is left.
+    pub below: u32,
+    /// Whether that is still to be told.
+    pub armed: bool,
+    /// The slot of the capability that is signalled.
+    pub notify: CPtr,
+    /// Whether it is to be signalled now.
+    pub due: bool,
+}
+
+impl Threshold {
+    /// Whether it is to be told of an account with these figures.
+    pub fn is_crossed(&self, account: &Account) -> bool {
+        self.armed && account.left(self.resource) < self.below
+    }
+}
+
 impl Account {
+    /// How much of a resource is not used.
+    pub fn left(&self, resource: Resource) -> u32 {
+        self.limits.of(resource).saturating_sub(self.used.of(resource))
+    }
+
     /// The account with more used.
     pub fn take(mut self, amounts: Amounts) -> Result<Account, Short> {
         let within = |used: Amounts| self.limits.minus(used).map(|_| used);
@@ -78,7 +104,6 @@ impl Account {
     }
 
     fn short(&self, resource: Resource, wanted: Amounts) -> Short {
-        let left = self.limits.of(resource).saturating_sub(self.used.of(resource));
-        Short { resource, wanted: wanted.of(resource), left }
+        Short { resource, wanted: wanted.of(resource), left: self.left(resource) }
     }
 }

@@ -38,7 +38,7 @@ fn bearers<'p>(account: &'p Object<'p>) -> impl Iterator<Item = (&'p Object<'p>,
 pub(crate) fn charge<'p>(account: &'p Object<'p>, amounts: Amounts) -> Result<(), Refused> {
     if let Some(figures) = account.account().filter(|figures| !figures.overcommit) {
         // A guarantee bears it alone.
-        account.what.set(What::Account(figures.take(amounts).map_err(Refused::Own)?));
+        set_used_up(account, figures.take(amounts).map_err(Refused::Own)?);
         return Ok(());
     }
     for (object, figures) in bearers(account) {
@@ -49,10 +49,35 @@ pub(crate) fn charge<'p>(account: &'p Object<'p>, amounts: Amounts) -> Result<()
     }
     for (object, figures) in bearers(account) {
         if let Ok(figures) = figures.take(amounts) {
-            object.what.set(What::Account(figures));
+            set_used_up(object, figures);
         }
     }
     Ok(())
+}
+
+/// Sets the figures of an account of which less is left than before.
+fn set_used_up<'p>(account: &'p Object<'p>, figures: Account) {
+    account.what.set(What::Account(figures));
+    if account.threshold.get().is_some_and(|threshold| threshold.is_crossed(&figures)) {
+        note_low(account);
+    }
+}
+
+/// Notes that so little may be left of an account that it is told of: with the root of all.
+pub(crate) fn note_low<'p>(account: &'p Object<'p>) {
+    if !account.low.replace(true) {
+        let root = root_of(account);
+        account.next_low.set(root.first_low.replace(Some(account)));
+    }
+}
+
+/// The account of all there is.
+fn root_of<'p>(account: &'p Object<'p>) -> &'p Object<'p> {
+    let mut root = account;
+    while let Some(above) = root.payer.get() {
+        root = above;
+    }
+    root
 }
 
 /// Takes a charge back.
@@ -75,10 +100,7 @@ fn relieve<'p>(bears: &'p Object<'p>) {
     if bears.waiters.get() == 0 || bears.relieved.replace(true) {
         return;
     }
-    let mut root = bears;
-    while let Some(above) = root.payer.get() {
-        root = above;
-    }
+    let root = root_of(bears);
     bears.next_relieved.set(root.first_relieved.replace(Some(bears)));
 }
 
@@ -98,7 +120,7 @@ pub(crate) fn give<'p>(child: &'p Object<'p>, amounts: Amounts) -> Result<(), Re
 pub(crate) fn take_back<'p>(child: &'p Object<'p>, amounts: Amounts) -> Result<(), Refused> {
     let Some(figures) = child.account() else { return Ok(()) };
     let lowered = figures.lower(amounts).map_err(Refused::Own)?;
-    child.what.set(What::Account(lowered));
+    set_used_up(child, lowered);
     if let Some(parent) = child.payer.get().filter(|_| !figures.overcommit) {
         refund(parent, amounts);
     }

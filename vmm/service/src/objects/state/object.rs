@@ -7,7 +7,7 @@ use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{CPtr, RegionId, SpaceId};
 use vmm_client::objects::{Amounts, FaultKind, Kind, MemoryOptions, Rights, State};
 
-use super::account::Account;
+use super::account::{Account, Threshold};
 use super::supplied::Paged;
 
 /// What a program or a thread does or how it ended, for whoever asks.
@@ -152,6 +152,12 @@ pub(crate) struct Object<'p> {
     pub relieved: Cell<bool>,
     pub next_relieved: Cell<Option<&'p Object<'p>>>,
     pub first_relieved: Cell<Option<&'p Object<'p>>>,
+    /// Of an account: what is told of it, and whether that may be due. The next of those of which
+    /// that is so; and the first of them, with the root.
+    pub threshold: Cell<Option<Threshold>>,
+    pub low: Cell<bool>,
+    pub next_low: Cell<Option<&'p Object<'p>>>,
+    pub first_low: Cell<Option<&'p Object<'p>>>,
     /// The next of those of which something is to be told now, and the one before it.
     pub next_told: Cell<Option<&'p Object<'p>>>,
     pub last_told: Cell<Option<&'p Object<'p>>>,

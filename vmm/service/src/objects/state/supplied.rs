@@ -65,6 +65,8 @@ pub(crate) struct Paged {
 pub(crate) enum Phase {
     /// It waits, and its pager was told of that, or not.
     Waits { told: bool },
+    /// It waits for memory.
+    Lacks,
     /// It goes on now.
     GoesOn,
     /// It goes on now, and the page cannot be had: it was refused, or comes too late.
@@ -96,6 +98,8 @@ pub(crate) struct PageWait {
 pub(crate) enum Order {
     /// One that waits for a page of this memory object, of which its pager was not told.
     Untold(u32),
+    /// One that waits for memory.
+    Lacks,
     /// One that goes on now.
     GoesOn,
 }
@@ -110,6 +114,7 @@ impl PageWait {
     pub fn order(&self) -> Option<Order> {
         match self.phase {
             Phase::Waits { told: false } => Some(Order::Untold(self.memory)),
+            Phase::Lacks => Some(Order::Lacks),
             Phase::GoesOn | Phase::IsRefused { .. } => Some(Order::GoesOn),
             Phase::Waits { told: true } | Phase::WasRefused { .. } => None,
         }
@@ -127,6 +132,16 @@ impl PageWait {
 
     /// Whether the thread is suspended, and nothing has let it go on.
     pub fn waits(&self) -> bool {
+        self.is_wanted() || self.lacks()
+    }
+
+    /// Whether that is for its pager.
+    pub fn is_wanted(&self) -> bool {
         matches!(self.phase, Phase::Waits { .. })
+    }
+
+    /// Whether that is for memory.
+    pub fn lacks(&self) -> bool {
+        self.phase == Phase::Lacks
     }
 }

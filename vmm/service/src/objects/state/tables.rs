@@ -124,6 +124,10 @@ impl<'p> Tables<'p> {
         }
         node.listed.set(false);
         node.relieved.set(false);
+        node.threshold.set(None);
+        node.low.set(false);
+        node.next_low.set(None);
+        node.first_low.set(None);
         node.waiters.set(0);
         node.next_relieved.set(None);
         node.first_relieved.set(None);

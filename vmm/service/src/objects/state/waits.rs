@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Who waits for a page, by what ends that: the page, its mapping, the time, who asks next.
+//! Who waits for a page, or for memory for one, by what ends that: the page, its mapping, the time, who asks next.
 
 use intrusive_collections::{Bound, RBTree};
 
 use super::supplied::{Order, PageWait};
 use super::thread::{ByDeadline, ByMapping, ByOrder, ByPage, Thread};
+
+/// Free memory in two ways of counting, in bytes: what frames are cut from, and what is in no frame
+/// that is used. Each grows by what the other does not see.
+pub(crate) type Free = [usize; 2];
 
 /// The trees. In each a thread is found by what was noted of its wait last.
 pub(crate) struct Waits<'p> {
@@ -12,8 +16,9 @@ pub(crate) struct Waits<'p> {
     by_mapping: RBTree<ByMapping<'p>>,
     by_deadline: RBTree<ByDeadline<'p>>,
     by_order: RBTree<ByOrder<'p>>,
-    /// How many go on now.
+    /// How many go on now, and how many wait for memory.
     due: u32,
+    lacking: u32,
 }
 
 impl<'p> Waits<'p> {
@@ -24,6 +29,7 @@ impl<'p> Waits<'p> {
             by_deadline: RBTree::new(ByDeadline::new()),
             by_order: RBTree::new(ByOrder::new()),
             due: 0,
+            lacking: 0,
         }
     }
 
@@ -32,10 +38,13 @@ impl<'p> Waits<'p> {
         self.remove(thread);
         thread.paging.set(wait);
         let Some(wait) = wait else { return };
-        if wait.waits() {
+        if wait.is_wanted() {
             self.by_page.insert(thread);
+        }
+        if wait.waits() {
             self.by_mapping.insert(thread);
         }
+        self.lacking += u32::from(wait.lacks());
         if wait.deadline().is_some() {
             self.by_deadline.insert(thread);
         }
@@ -48,10 +57,13 @@ impl<'p> Waits<'p> {
     /// Forgets a thread.
     pub fn remove(&mut self, thread: &Thread<'p>) {
         let Some(wait) = thread.paging.get() else { return };
-        if wait.waits() {
+        if wait.is_wanted() {
             self.by_page.find_mut(&wait.by_page()).remove();
+        }
+        if wait.waits() {
             self.by_mapping.find_mut(&wait.by_mapping()).remove();
         }
+        self.lacking -= u32::from(wait.lacks());
         if let Some(until) = wait.deadline() {
             self.by_deadline.find_mut(&(until, wait.turn)).remove();
         }
@@ -102,6 +114,19 @@ impl<'p> Waits<'p> {
         match self.due {
             0 => None,
             _ => self.first(Order::GoesOn),
+        }
+    }
+
+    /// How many wait for memory.
+    pub fn lacking(&self) -> u32 {
+        self.lacking
+    }
+
+    /// The one that waits longest for memory.
+    pub fn first_lacking(&self) -> Option<&'p Thread<'p>> {
+        match self.lacking {
+            0 => None,
+            _ => self.first(Order::Lacks),
         }
     }
 
