@@ -90,5 +90,6 @@ mod suspension;
 mod texts;
 mod threads;
 mod time;
+mod told;
 mod waiting;
 mod world;

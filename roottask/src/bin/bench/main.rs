@@ -48,6 +48,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
         None => warm(bootinfo, &POOL, run)?,
         Some("orders") => warm(bootinfo, &POOL, orders::run)?,
         Some("give-back") => warm(bootinfo, &POOL, orders::give_back)?,
+        Some("objects") => warm(bootinfo, &POOL, objects::run)?,
         Some("direct") => warm(bootinfo, &POOL, orders::direct)?,
         Some("cold") => cold::needed(bootinfo)?,
         Some("cold-cleared") => cold::cleared(bootinfo)?,

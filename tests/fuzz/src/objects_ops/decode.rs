@@ -8,6 +8,7 @@ use vmm_service::objects::protocol::{
 };
 use vmm_tests::support::PAGE;
 
+use super::paging::wait;
 use super::world::{Known, OPTIONS, SLOTS, World};
 use crate::bytes::Bytes;
 use crate::machine::DEVICE;
@@ -201,22 +202,30 @@ impl World<'_> {
                 let (pages, most) = (pages(bytes), bytes.pick(&[1, 1, 2, 5, 16, 0, u32::MAX]));
                 Request::CreatePaged { pages, most, slot: slot(bytes) }
             }
-            37 => bytes.pick(&[Request::NextFault {}, Request::TellFaults {}, Request::Bind {}]),
+            37 => {
+                let next = Request::NextFault { wait: wait(bytes) };
+                bytes.pick(&[next, Request::TellFaults {}, Request::Bind {}])
+            }
             38 => Request::Supply {
                 first: bytes.below(3) as u32,
                 pages: supplied(bytes),
                 from: bytes.below(3) as u32,
                 how: bytes.pick(&Supply::ALL),
                 write: bytes.one_in(2),
+                wait: wait(bytes),
             },
-            39 => Request::AllowWrite { first: bytes.below(3) as u32, pages: supplied(bytes) },
+            39 => {
+                let (first, pages) = (bytes.below(3) as u32, supplied(bytes));
+                Request::AllowWrite { first, pages, wait: wait(bytes) }
+            }
             40 => {
                 let (first, into) = (bytes.below(3) as u32, bytes.below(3) as u32);
                 Request::TakeBack { first, pages: supplied(bytes), into }
             }
             41 => {
                 let (first, pages) = (bytes.below(3) as u32, supplied(bytes));
-                bytes.pick(&[Request::Decommit { first, pages }, Request::Refuse { page: first }])
+                let refuse = Request::Refuse { page: first, wait: wait(bytes) };
+                bytes.pick(&[Request::Decommit { first, pages }, refuse])
             }
             42 => Request::CreateThread {
                 entry: bytes.wild(),

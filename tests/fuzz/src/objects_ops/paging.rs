@@ -3,7 +3,8 @@
 //! the capability.
 
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Answer, Kind, MemoryOptions, Refusal, Request, Rights, SPACE_SLOT, Supply,
+    ACCOUNT_SLOT, Answer, FOREVER, Kind, MemoryOptions, Refusal, Request, Rights, SPACE_SLOT,
+    Supply,
 };
 
 use super::world::{Known, SLOTS, World};
@@ -14,6 +15,11 @@ const PAGED: u32 = SLOTS - 3;
 const SOURCE: u32 = SLOTS - 4;
 /// The pages of either.
 const PAGES: u32 = 4;
+
+/// How long a pager waits to be told of a page.
+pub fn wait(bytes: &mut Bytes<'_>) -> u32 {
+    bytes.pick(&[0, 0, FOREVER, 1, 5])
+}
 
 impl World<'_> {
     /// A program does something that a pager does, as far as it can. Returns whether it lives.
@@ -50,16 +56,18 @@ impl World<'_> {
             self.touch(known, bytes);
             let first = bytes.below(PAGES as usize) as u32;
             let (pages, other) = (bytes.pick(&[1, 1, 2]), bytes.below(PAGES as usize) as u32);
+            let wait = wait(bytes);
             let both: &[u32] = &[PAGED, SOURCE];
-            let (request, slots) = match bytes.below(7) {
+            let (request, slots) = match bytes.below(8) {
                 0..=2 => {
                     let (how, write) = (bytes.pick(&Supply::ALL), bytes.one_in(2));
-                    (Request::Supply { first, pages, from: other, how, write }, both)
+                    (Request::Supply { first, pages, from: other, how, write, wait }, both)
                 }
                 3 => (Request::TakeBack { first, pages, into: other }, both),
-                4 => (Request::AllowWrite { first, pages }, &both[..1]),
+                4 => (Request::AllowWrite { first, pages, wait }, &both[..1]),
                 5 => (Request::Decommit { first, pages }, &both[..1]),
-                _ => (Request::Refuse { page: first }, &both[..1]),
+                6 => (Request::NextFault { wait }, &both[..1]),
+                _ => (Request::Refuse { page: first, wait }, &both[..1]),
             };
             let answer = self.ask(known, (request, slots), bytes);
             if let Ok(Answer::Wanted { done, .. } | Answer::Taken { pages: done, .. }) = answer {

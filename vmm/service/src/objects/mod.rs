@@ -37,6 +37,7 @@
 //! | `loading` | images of such, from memory objects, in pieces |
 //! | `pagers` | paged memory, as its pager has it: pages supplied, and taken back |
 //! | `page_waits` | threads that touch its pages, and wait for those that are not there |
+//! | `pager_waits` | pagers that wait to be told of such a thread |
 //! | `private` | paged memory mapped privately: pages that are written are copies |
 //! | `threads` | threads: a program's first, and those that it asks for |
 //! | `controls` | threads that are bound, looked at when they fault, suspended, resumed |
@@ -77,6 +78,7 @@ mod mappings;
 mod memory;
 mod notices;
 mod page_waits;
+mod pager_waits;
 mod pagers;
 mod parts;
 mod pieces;

@@ -137,12 +137,17 @@ impl<'p> Objects<'p> {
         }
         self.last_turn += 1;
         let (token, turn) = (mapping.token.get(), self.last_turn);
-        let phase = Phase::Waits { told: false };
+        let pager = self.ready_pager(number);
+        let phase = Phase::Waits { told: pager.is_some() };
         let until = thread.program.get().and_then(|program| self.limit_of(program));
         let wait = PageWait { memory: number, page, token, asked, write, turn, until, phase };
         self.waits.set(thread, Some(wait));
         memory.set_paged(|paged| Paged { waiting: paged.waiting + 1, ..paged });
-        self.set_pager_due(memory, true);
+        match pager {
+            // No page waits for it to be told of.
+            Some(pager) => self.tell(pager, (page, write)),
+            None => self.set_pager_due(memory, true),
+        }
         Touched::Waits(tcb)
     }
 
@@ -240,8 +245,7 @@ impl<'p> Objects<'p> {
         while let Some(thread) = self.waits.for_page(number, page, behind) {
             let Some(wait) = thread.paging.get() else { break };
             (write, behind) = (write | wait.write, wait.turn);
-            let phase = Phase::Waits { told: true };
-            self.waits.set(thread, Some(PageWait { phase, ..wait }));
+            self.waits.set_told(thread, true);
         }
         Some((page, write))
     }
@@ -252,8 +256,7 @@ impl<'p> Objects<'p> {
         while let Some(thread) = self.waits.of_memory(number, behind) {
             let Some(wait) = thread.paging.get() else { break };
             behind = (wait.page, wait.turn);
-            let phase = Phase::Waits { told: false };
-            self.waits.set(thread, Some(PageWait { phase, ..wait }));
+            self.waits.set_told(thread, false);
         }
     }
 

@@ -315,6 +315,7 @@ impl<'p> Objects<'p> {
         self.validate_time()?;
         self.validate_emptied()?;
         self.validate_paged(vmm)?;
+        self.validate_told()?;
         self.validate_large(vmm)?;
         for node in self.tables.capabilities.iter().filter(|node| node.slot.get() != CPtr::NULL) {
             let at = node.badge.get() as usize;
