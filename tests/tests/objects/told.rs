@@ -24,14 +24,16 @@ fn send(
     program: Program,
     request: Request,
     slots: &[u32],
-) -> Result<CPtr, Result<Answer, Refusal>> {
+) -> Result<CPtr, Box<Result<Answer, Refusal>>> {
     let [Arrived::Own(badge)] = world.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
     let arrived = world.arrive(program, slots);
     let outcome = world.send(badge, &request.encode(), &arrived);
     world.check();
     match (outcome.waits, outcome.answer) {
         (Some(slot), None) => Ok(slot),
-        (None, Some(answer)) => Err(answer_or_refusal(answer.label(), answer.words()).unwrap()),
+        (None, Some(answer)) => {
+            Err(Box::new(answer_or_refusal(answer.label(), answer.words()).unwrap()))
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -73,7 +75,7 @@ fn a_touch_tells_who_waits() {
     assert_eq!(going_on(&mut world), [reader.start.tcb]);
     assert!(waits(&mut world, reader, start + PAGE, Access::Read));
     assert_eq!(world.notices(), 1, "nobody waited to be told");
-    assert_eq!(send(&mut world, pager, WAIT, &[A]), Err(wanted(0, Some((1, false)))));
+    assert_eq!(send(&mut world, pager, WAIT, &[A]), Err(Box::new(wanted(0, Some((1, false))))));
     // The other requests of a pager wait, too.
     let refuse = Request::Refuse { page: 1, wait: FOREVER };
     assert_eq!(send(&mut world, pager, refuse, &[A]), Ok(slot));
@@ -234,7 +236,10 @@ fn who_waits_has_a_place() {
     let others = send(&mut world, pager, WAIT, &[A]).unwrap();
     let none = Refusal::TooManyWaiting { most: 2 };
     world.refused(pager, WAIT, &[A], none);
-    assert_eq!(send(&mut world, pager, then_wait(3, FOREVER), BOTH), Err(wanted(1, None)));
+    assert_eq!(
+        send(&mut world, pager, then_wait(3, FOREVER), BOTH),
+        Err(Box::new(wanted(1, None)))
+    );
     world.objects.nobody_waits(own);
     world.check();
     assert!(waits(&mut world, reader, start, Access::Read));

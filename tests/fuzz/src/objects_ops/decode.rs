@@ -3,12 +3,11 @@
 //! kind.
 
 use vmm_service::objects::protocol::{
-    AccountOptions, Amounts, FIRST_FREE_SLOT, FaultPolicy, Kind, Line, MemoryOptions, Name, Piece,
-    REGISTERS, RESOURCES, Registers, Request, Resource, Rights, Supply,
+    AccountOptions, Amounts, FIRST_FREE_SLOT, FOREVER, FaultPolicy, Kind, Line, MemoryOptions,
+    Name, Piece, REGISTERS, RESOURCES, Registers, Request, Resource, Rights, Supply,
 };
 use vmm_tests::support::PAGE;
 
-use super::paging::wait;
 use super::world::{Known, OPTIONS, SLOTS, World};
 use crate::bytes::Bytes;
 use crate::machine::DEVICE;
@@ -103,6 +102,11 @@ fn part(known: &Known, bytes: &mut Bytes<'_>) -> (usize, u32) {
         }
         None => (address(known, bytes), pages(bytes)),
     }
+}
+
+/// How long a pager waits to be told of a page.
+pub fn wait(bytes: &mut Bytes<'_>) -> u32 {
+    bytes.pick(&[0, 0, FOREVER, 1, 5])
 }
 
 impl World<'_> {

@@ -3,10 +3,10 @@
 //! the capability.
 
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Answer, FOREVER, Kind, MemoryOptions, Refusal, Request, Rights, SPACE_SLOT,
-    Supply,
+    ACCOUNT_SLOT, Answer, Kind, MemoryOptions, Refusal, Request, Rights, SPACE_SLOT, Supply,
 };
 
+use super::decode::wait;
 use super::world::{Known, SLOTS, World};
 use crate::bytes::Bytes;
 
@@ -15,11 +15,6 @@ const PAGED: u32 = SLOTS - 3;
 const SOURCE: u32 = SLOTS - 4;
 /// The pages of either.
 const PAGES: u32 = 4;
-
-/// How long a pager waits to be told of a page.
-pub fn wait(bytes: &mut Bytes<'_>) -> u32 {
-    bytes.pick(&[0, 0, FOREVER, 1, 5])
-}
 
 impl World<'_> {
     /// A program does something that a pager does, as far as it can. Returns whether it lives.

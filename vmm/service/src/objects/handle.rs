@@ -37,7 +37,7 @@ pub(super) struct Given<'p> {
 
 impl<'p> Given<'p> {
     /// The one at a place, which is due there.
-    pub(super) fn at(&self, place: usize) -> Result<(&'p Capability<'p>, &'p Object<'p>), Refused> {
+    fn at(&self, place: usize) -> Result<(&'p Capability<'p>, &'p Object<'p>), Refused> {
         self.own.get(place).copied().flatten().ok_or(Refusal::NoCapability { place: narrow(place) })
     }
 
@@ -108,7 +108,7 @@ impl<'p> Objects<'p> {
                 Ok(slot) => Outcome { waits: Some(slot), ..rest() },
             };
         }
-        if let Some(kept) = self.keep_untold(vmm, sender, request, (&given, answered)) {
+        if let Some(kept) = self.keep_untold(vmm, sender, request, (given.own[0], answered)) {
             return match kept {
                 Err(refusal) => answer(Err(refusal)),
                 Ok(slot) => Outcome { waits: Some(slot), ..rest() },

@@ -15,8 +15,8 @@ use vmm::{CPtr, Kernel, Memory, Violation, Vmm};
 use vmm_client::objects::{Answer, Refusal, Request, FOREVER};
 
 use super::answers::{Answered, Refused};
-use super::handle::Given;
 use super::service::Objects;
+use super::state::capability::Capability;
 use super::state::object::Object;
 use super::state::program::Program;
 use super::state::thread::{Due, Held, Tells, Thread, NO_TURNSTILE};
@@ -31,7 +31,7 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         sender: &'p Program<'p>,
         request: &Request,
-        (given, answered): (&Given<'p>, Answered),
+        (memory, answered): (Option<(&Capability<'p>, &Object<'p>)>, Answered),
     ) -> Option<Result<CPtr, Refused>> {
         let wait = wait_of(request);
         let Ok(Answer::Wanted { done, waits: false, .. }) = answered else { return None };
@@ -43,7 +43,7 @@ impl<'p> Objects<'p> {
         if wait == 0 || done != all {
             return None;
         }
-        let (node, memory) = given.at(0).ok()?;
+        let (node, memory) = memory?;
         let Some(thread) = self.slot_to_wait(vmm, sender) else {
             let none = Refusal::TooManyWaiting { most: self.places() };
             return (!acted).then_some(Err(none));
