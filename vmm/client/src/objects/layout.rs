@@ -24,7 +24,7 @@ use crate::types::malformed::Malformed;
 use crate::types::text::{Line, Name};
 
 /// The version of the layout of messages.
-pub const VERSION: u32 = 13;
+pub const VERSION: u32 = 14;
 /// The most capabilities of a message: as many as the kernel transfers.
 pub const MAX_CAPABILITIES: usize = 3;
 
