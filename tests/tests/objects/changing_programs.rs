@@ -37,7 +37,7 @@ pub fn refuse() -> Scene {
     let (mut world, program, reader, start) = scene(4, 4);
     assert!(waits(&mut world, reader, start + PAGE, Access::Read));
     let look = |world: &mut World| vec![u64::from(world.objects.next_thread().is_some())];
-    let request = Request::Refuse { page: 1 };
+    let request = Request::Refuse { page: 1, wait: 0 };
     Scene { world, program, request, slots: vec![A], look: Box::new(look) }
 }
 
@@ -198,7 +198,7 @@ pub fn allow_write() -> Scene {
         let goes_on = u64::from(world.objects.next_thread().is_some());
         vec![goes_on, u64::from(world.touch(reader, start, Access::Write))]
     });
-    let request = Request::AllowWrite { first: 0, pages: 1 };
+    let request = Request::AllowWrite { first: 0, pages: 1, wait: 0 };
     Scene { world, program, request, slots: vec![A], look }
 }
 

@@ -282,7 +282,7 @@ fn what_is_shared_is_copied() {
         let paged = Request::CreatePaged { pages: 4, most: 2, slot: C };
         world.ask(program, paged, &[ACCOUNT_SLOT]).unwrap();
         let (first, from, how) = (0, pages as u32 - 3, Supply::Share);
-        let supply = Request::Supply { first, pages: 1, from, how, write: true };
+        let supply = Request::Supply { first, pages: 1, from, how, write: true, wait: 0 };
         world.ask(program, supply, &[C, A]).unwrap();
         world.finish(program, CLONE, FROM);
         assert_eq!(contents(&mut world, program, B, pages), as_filled(pages));

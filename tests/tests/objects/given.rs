@@ -29,7 +29,7 @@ fn mapped(world: &World, program: Program, at: usize) -> Option<vmm::Mapping> {
 }
 
 const GIVE: Request =
-    Request::Supply { first: 2, pages: 1, from: 1, how: Supply::Give, write: true };
+    Request::Supply { first: 2, pages: 1, from: 1, how: Supply::Give, write: true, wait: 0 };
 
 /// A272: a page that is given, mapped once and waited for is mapped by the capability by which its
 /// pager had it, with two kernel calls; and its first write is noted as any other's.
@@ -130,7 +130,7 @@ fn other_pages_are_given_without_their_capability() {
     assert_eq!(going_on(&mut world), [reader.start.tcb]);
     assert!(waits(&mut world, reader, at, Access::Write), "it may not be written");
     assert_eq!([mapped(&world, pager, own), mapped(&world, reader, at)], [None; 2]);
-    let allow = Request::AllowWrite { first: 2, pages: 1 };
+    let allow = Request::AllowWrite { first: 2, pages: 1, wait: 0 };
     assert_eq!(world.ask(pager, allow, &[A]), wanted(1, None));
     assert_eq!(going_on(&mut world), [reader.start.tcb]);
     assert_eq!(world.fixture.read(reader.id.space(), at), 0x7777);

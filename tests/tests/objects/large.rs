@@ -240,7 +240,7 @@ fn nothing_cuts_a_large_page() {
         let paged = Request::CreatePaged { pages: 4, most: 4, slot: B };
         world.ask(program, paged, payer).unwrap();
         for how in Supply::ALL {
-            let supply = Request::Supply { first: 0, pages: 1, from: 0, how, write: true };
+            let supply = Request::Supply { first: 0, pages: 1, from: 0, how, write: true, wait: 0 };
             world.refused(program, supply, &[B, A], large(1));
         }
         let back = Request::TakeBack { first: 0, pages: 1, into: 0 };

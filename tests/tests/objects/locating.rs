@@ -79,7 +79,7 @@ fn memory_of_which_an_address_was_told_keeps_its_pages() {
     let paged = Request::CreatePaged { pages: 4, most: 4, slot: B };
     world.ask(driver, paged, &[ACCOUNT_SLOT]).unwrap();
     let told = located(&mut world, driver, 0, &[A, ACCOUNT_SLOT]);
-    let supply = |how| Request::Supply { first: 0, pages: 1, from: 0, how, write: true };
+    let supply = |how| Request::Supply { first: 0, pages: 1, from: 0, how, write: true, wait: 0 };
     let pinned = |place| Refusal::Pinned { place };
     world.refused(driver, supply(Supply::Give), &[B, A], pinned(1));
     world.refused(driver, Request::Resize { pages: 2 }, &[A, ACCOUNT_SLOT], pinned(0));

@@ -99,6 +99,7 @@ mod texts;
 mod threads;
 mod thresholds;
 mod time;
+mod told;
 mod touch_failures;
 mod waiting;
 mod world;

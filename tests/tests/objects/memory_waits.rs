@@ -539,11 +539,11 @@ fn private_copies_wait_too() {
     assert!(world.touch(child, address, Access::Read));
     let mut short = Short::of(&mut world, 3);
     waits(&mut world, child, address);
-    let next = world.ask(maker, Request::NextFault {}, &[PAGED]);
+    let next = world.ask(maker, Request::NextFault { wait: 0 }, &[PAGED]);
     assert!(matches!(next, Ok(Answer::Wanted { waits: false, .. })), "no pager can help");
     // Nor does it end by what the pager says.
-    world.ask(maker, Request::Refuse { page: 0 }, &[PAGED]).unwrap();
-    world.ask(maker, Request::AllowWrite { first: 0, pages: 1 }, &[PAGED]).unwrap();
+    world.ask(maker, Request::Refuse { page: 0, wait: 0 }, &[PAGED]).unwrap();
+    world.ask(maker, Request::AllowWrite { first: 0, pages: 1, wait: 0 }, &[PAGED]).unwrap();
     assert_eq!(resumed(&mut world), []);
     short.give(&mut world);
     assert_eq!(resumed(&mut world), [child.start.tcb]);
@@ -553,7 +553,7 @@ fn private_copies_wait_too() {
     world.ask(maker, Request::Decommit { first: 1, pages: 1 }, &[PAGED]).unwrap();
     assert_eq!(resumed(&mut world), [child.start.tcb]);
     waits(&mut world, child, address + PAGE);
-    let next = world.ask(maker, Request::NextFault {}, &[PAGED]);
+    let next = world.ask(maker, Request::NextFault { wait: 0 }, &[PAGED]);
     assert!(matches!(next, Ok(Answer::Wanted { waits: true, page: 1, .. })), "{next:?}");
     short.end(&mut world);
 }

@@ -104,7 +104,7 @@ fn nothing_looks_at_others_threads() {
         ask_wanted(&mut world, maker);
         match page {
             0 => world.ask_quickly(maker, supply(0, 1, 0, Supply::Copy, false), &[PAGED, SOURCE]),
-            1 => world.ask_quickly(maker, Request::Refuse { page: 1 }, &[PAGED]),
+            1 => world.ask_quickly(maker, Request::Refuse { page: 1, wait: 0 }, &[PAGED]),
             _ => {
                 let deadline = world.objects.next_deadline().unwrap();
                 world.objects.set_time(deadline);
@@ -163,7 +163,7 @@ fn touch(world: &mut World, program: Program, address: usize) -> bool {
 }
 
 fn ask_wanted(world: &mut World, maker: Program) {
-    let wanted = world.ask_quickly(maker, Request::NextFault {}, &[PAGED]);
+    let wanted = world.ask_quickly(maker, Request::NextFault { wait: 0 }, &[PAGED]);
     assert!(matches!(wanted, Ok(Answer::Wanted { waits: true, .. })), "{wanted:?}");
 }
 

@@ -42,7 +42,7 @@ pub fn read_own(world: &mut World, pager: Program, page: u32) -> u64 {
 }
 
 pub fn supply(first: u32, pages: u32, from: u32, how: Supply, write: bool) -> Request {
-    Request::Supply { first, pages, from, how, write }
+    Request::Supply { first, pages, from, how, write, wait: 0 }
 }
 
 /// That so many pages were done, and what is waited for next.
@@ -51,7 +51,7 @@ pub fn wanted(done: u32, next: Option<(u32, bool)>) -> Result<Answer, Refusal> {
     Ok(Answer::Wanted { done, waits: next.is_some(), page, write })
 }
 
-pub const NEXT: Request = Request::NextFault {};
+pub const NEXT: Request = Request::NextFault { wait: 0 };
 pub const BOTH: &[u32] = &[A, B];
 
 pub fn waits(world: &mut World, program: Program, address: usize, access: Access) -> bool {
@@ -140,7 +140,7 @@ fn the_first_write_is_noted_and_told() {
     assert!(world.touch(reader, start, Access::Read));
     assert!(waits(&mut world, reader, start, Access::Write));
     assert_eq!(world.ask(pager, NEXT, &[A]), wanted(0, Some((0, true))));
-    let allow = Request::AllowWrite { first: 0, pages: 1 };
+    let allow = Request::AllowWrite { first: 0, pages: 1, wait: 0 };
     assert_eq!(world.ask(pager, allow, &[A]), wanted(1, None));
     assert_eq!(going_on(&mut world), [reader.start.tcb]);
     assert!(world.touch(reader, start, Access::Write));
@@ -199,7 +199,7 @@ fn what_is_taken_back_is_gone_everywhere() {
 fn nobody_waits_for_what_does_not_come() {
     let (mut world, pager, reader, start) = scene(4, 4);
     assert!(waits(&mut world, reader, start, Access::Read));
-    assert_eq!(world.ask(pager, Request::Refuse { page: 0 }, &[A]), wanted(0, None));
+    assert_eq!(world.ask(pager, Request::Refuse { page: 0, wait: 0 }, &[A]), wanted(0, None));
     assert_eq!(going_on(&mut world), [reader.start.tcb]);
     assert_eq!(world.touch_or_wait(reader, start, Access::Read), Touched::Fault);
     // The next time it is asked for anew.
@@ -270,9 +270,14 @@ fn what_a_pager_may_not_do_is_refused() {
     world.refused(pager, give(2, 2, 1), &[A, A], {
         Refusal::NoRight { place: 1, missing: Rights::USE }
     });
-    let allow = |first, pages| Request::AllowWrite { first, pages };
+    let allow = |first, pages| Request::AllowWrite { first, pages, wait: 0 };
     world.refused(pager, allow(1, 2), &[A], Refusal::NotThere { page: 2 });
-    world.refused(pager, Request::Refuse { page: 4 }, &[A], Refusal::BeyondEnd { pages: 4 });
+    world.refused(
+        pager,
+        Request::Refuse { page: 4, wait: 0 },
+        &[A],
+        Refusal::BeyondEnd { pages: 4 },
+    );
     // Who may not page it; whose pages may not be changed.
     let restrict = Request::Restrict { rights: Rights::READ_WRITE, slot: C };
     world.ask(pager, restrict, &[A, ACCOUNT_SLOT]).unwrap();
@@ -321,7 +326,7 @@ fn what_fails_of_paging_is_done_later() {
         supply(0, 2, 0, Supply::Give, true),
         supply(0, 2, 0, Supply::Copy, true),
         supply(0, 2, 0, Supply::Share, true),
-        Request::AllowWrite { first: 2, pages: 1 },
+        Request::AllowWrite { first: 2, pages: 1, wait: 0 },
         Request::TakeBack { first: 2, pages: 1, into: 0 },
         Request::Decommit { first: 2, pages: 1 },
     ];

@@ -140,7 +140,7 @@ fn pages_are_asked_for_to_be_read() {
     let info = world.ask(pager, Request::Info {}, &[A]);
     let Ok(Answer::Memory { committed: 1, .. }) = info else { panic!("{info:?}") };
     assert!(waits(&mut world, reader, start, Access::Write));
-    world.ask(pager, Request::Refuse { page: 0 }, &[A]).unwrap();
+    world.ask(pager, Request::Refuse { page: 0, wait: 0 }, &[A]).unwrap();
     assert_eq!(going_on(&mut world), [reader.start.tcb]);
     assert_eq!(world.touch_or_wait(reader, start, Access::Write), Touched::Fault);
     // Pages of it that are there, and copies, are mapped by request.

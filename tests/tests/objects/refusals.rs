@@ -233,7 +233,7 @@ fn files_and_sources_are_no_paged_or_large_memory() {
     world.refused(maker, load, &[D, C], Refusal::Large { place: 1 });
     let missing = Refusal::NoRight { place: 1, missing: Rights::USE };
     for how in Supply::ALL {
-        let supply = Request::Supply { first: 0, pages: 1, from: 0, how, write: true };
+        let supply = Request::Supply { first: 0, pages: 1, from: 0, how, write: true, wait: 0 };
         world.refused(maker, supply, &[A, B], missing);
         world.refused(maker, supply, &[A, C], Refusal::Large { place: 1 });
     }

@@ -287,7 +287,7 @@ fn who_waits_for_a_page_waits_on_while_its_program_is_suspended() {
         assert_eq!((scene.state(), scene.notices()), (State::Suspended, 1));
         let maker = scene.maker;
         match refused {
-            true => scene.world.ask(maker, Request::Refuse { page: 0 }, &[PAGED]).unwrap(),
+            true => scene.world.ask(maker, Request::Refuse { page: 0, wait: 0 }, &[PAGED]).unwrap(),
             false => {
                 let given = supply(0, 1, 0, Supply::Copy, false);
                 scene.world.ask(maker, given, &[PAGED, SOURCE]).unwrap()

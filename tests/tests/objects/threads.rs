@@ -322,13 +322,13 @@ fn forged_faults_of_a_thread_that_waits_are_its_programs_time() {
         held
     });
     assert_eq!(held, [Some(second.tcb), None], "who waits has not sent it");
-    let asked = world.ask(program, Request::NextFault {}, &[B]);
+    let asked = world.ask(program, Request::NextFault { wait: 0 }, &[B]);
     assert_eq!(asked, Ok(Answer::Wanted { done: 0, waits: true, page: 0, write: false }));
     while world.objects.come_round(ROUND, 0) {}
     assert_eq!(world.objects.next_thread(), Some(second.tcb));
     assert_eq!(world.objects.next_thread(), None);
     let (how, write) = (Supply::Give, false);
-    let supply = Request::Supply { first: 0, pages: 1, from: 0, how, write };
+    let supply = Request::Supply { first: 0, pages: 1, from: 0, how, write, wait: 0 };
     world.ask(program, supply, &[B, C]).unwrap();
     assert_eq!(world.objects.next_thread(), Some(first));
     assert!(world.touch(program, at, Access::Read));
@@ -342,13 +342,13 @@ fn a_thread_supplies_pages_to_another() {
     world.ask(program, create, PAYER).unwrap();
     world.memory(program, 4, C);
     let at = world.map(program, B, 4, Rights::READ);
-    assert!(world.ask(program, Request::NextFault {}, &[B]).is_ok());
+    assert!(world.ask(program, Request::NextFault { wait: 0 }, &[B]).is_ok());
     assert_eq!(world.touch_or_wait(program, at, Access::Read), Touched::Fault);
     begin(&mut world, program, A);
     let touched = world.touch_or_wait(program, at, Access::Read);
     assert_eq!(touched, Touched::Waits(program.start.tcb));
     let (how, write) = (Supply::Give, false);
-    let supply = Request::Supply { first: 0, pages: 1, from: 0, how, write };
+    let supply = Request::Supply { first: 0, pages: 1, from: 0, how, write, wait: 0 };
     world.ask(program, supply, &[B, C]).unwrap();
     assert_eq!(world.objects.next_thread(), Some(program.start.tcb));
     assert!(world.touch(program, at, Access::Read));

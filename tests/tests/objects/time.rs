@@ -85,7 +85,7 @@ fn who_waits_for_too_long_has_a_fault() {
         panic!("{info:?}")
     };
     assert_eq!((address, instruction), (at, 0x40_0004));
-    let next = world.ask(maker, Request::NextFault {}, &[PAGED]);
+    let next = world.ask(maker, Request::NextFault { wait: 0 }, &[PAGED]);
     assert_eq!(next, wanted(0, None), "nobody waits");
     assert_eq!(world.objects.next_deadline(), None);
     // It goes on, and waits as long once more; a page that comes in time is no fault.
@@ -108,7 +108,7 @@ fn who_waits_for_too_long_has_a_fault() {
     assert!(world.touch(child, at, Access::Read));
     // A page that is refused is a fault as before.
     assert!(waits(&mut world, child, start, Access::Read));
-    world.ask(maker, Request::Refuse { page: 0 }, &[PAGED]).unwrap();
+    world.ask(maker, Request::Refuse { page: 0, wait: 0 }, &[PAGED]).unwrap();
     assert!(!comes_too_late(&mut world, child, start));
     assert_eq!(world.state(maker), State::Faulted);
 }
@@ -145,7 +145,7 @@ fn a_page_that_comes_at_last_is_no_fault() {
 fn what_was_refused_and_came_is_asked_for_anew() {
     let (mut world, maker, child, start) = suspended();
     assert!(waits(&mut world, child, start, Access::Read));
-    world.ask(maker, Request::Refuse { page: 0 }, &[PAGED]).unwrap();
+    world.ask(maker, Request::Refuse { page: 0, wait: 0 }, &[PAGED]).unwrap();
     assert_eq!(going_on(&mut world), [child.start.tcb]);
     world.ask(maker, supply(0, 1, 0, Supply::Copy, false), &[PAGED, SOURCE]).unwrap();
     assert!(world.touch(child, start, Access::Read));

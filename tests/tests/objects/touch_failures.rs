@@ -212,7 +212,7 @@ fn a_touch_that_cannot_be_served_changes_nothing() {
     assert_eq!(world.figures(), before);
     let (mut world, pager, reader, start) = scene(4, 4);
     assert!(waits(&mut world, reader, start, Access::Read));
-    world.ask(pager, Request::Refuse { page: 0 }, &[A]).unwrap();
+    world.ask(pager, Request::Refuse { page: 0, wait: 0 }, &[A]).unwrap();
     assert_eq!(world.objects.next_thread(), Some(reader.start.tcb));
     assert!(!world.touch(reader, start, Access::Read), "the thread has a fault there");
 }

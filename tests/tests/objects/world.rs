@@ -219,8 +219,8 @@ impl World {
         (self.objects.counts(), amounts, pages, stats.allocator.free_slots)
     }
 
-    /// I24 I26 I27 I28 I30 I32 I36 I37 I38 I39 I40 I42 I43 I44 I45 I51 I52 I75 I76, beside all that must
-    /// hold of manager and kernel.
+    /// I24 I26 I27 I28 I30 I32 I36 I37 I38 I39 I40 I42 I43 I44 I45 I51 I52 I65 I75 I76, beside all that
+    /// must hold of manager and kernel.
     #[track_caller]
     pub fn check(&self) {
         self.fixture.check();

@@ -30,7 +30,8 @@ const PAGES: u32 = 16;
 /// to say of an object, 2 objects made, 3 objects mapped, 4 one capability revoked with all that
 /// were derived from it, 5 programs made, loaded, started, waited for and given back, 6 threads
 /// started that end themselves, and waited for, 7 pages that a thread waits for, 8 pages supplied
-/// sixteen at a time, 9 pages taken back that are mapped, 10 programs as those of 5 with few slots.
+/// sixteen at a time, 9 pages taken back that are mapped, 10 programs as those of 5 with few slots,
+/// 11 pages as those of 7, where the pager is told by a notification.
 fn main(program: &Program, what: usize) -> Result {
     let account = program.account();
     assert_eq!(take_slot()?, FILE_SLOT);
@@ -100,7 +101,7 @@ fn measure(program: &Program, account: &Account, what: usize) -> Result<u64> {
             empty_slot(told);
             notification.destroy()?;
         }
-        7..=9 => ticks = measure_paging(program, account, what)?,
+        7..=9 | 11 => ticks = measure_paging(program, account, what)?,
         _ => {
             let file = Memory::from_slot(FILE_SLOT);
             let (notification, told) = account.create_notification()?;
@@ -158,6 +159,22 @@ fn measure_paging(program: &Program, account: &Account, what: usize) -> Result<u
     let mut ticks = 0;
     match what {
         7 => {
+            let address = mapping.address();
+            let toucher = program.spawn(1, PRIORITY, move || touch(address))?;
+            let start = now();
+            let mut wanted = paged.wait_next()?;
+            for _ in 1..TIMES {
+                let (range, from) = ((wanted.page, 1), (&source, wanted.page));
+                wanted = match paged.supply_and_wait(range, from, Supply::Give, true)? {
+                    Some(next) => next,
+                    None => paged.wait_next()?,
+                };
+            }
+            paged.supply((wanted.page, 1), (&source, wanted.page), Supply::Give, true)?;
+            ticks = now() - start;
+            toucher.join()?;
+        }
+        11 => {
             let address = mapping.address();
             let toucher = program.spawn(1, PRIORITY, move || touch(address))?;
             let start = now();

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Its argument says which part: without one the first, of memory that was cleared before; or
-//! `give-back`, which is some rows of `orders` by themselves, for a profiler. The
+//! `give-back` or `objects`, which are some rows by themselves, for a profiler. The
 //! program prints a line of JSON for each row between two markers; `qemu-scripts/bench.sh`
 //! makes a table and a file of them. How it measures is in the library, `measure.rs`. Run it on the
 //! release kernel with instruction counting.
@@ -48,6 +48,7 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
         None => warm(bootinfo, &POOL, run)?,
         Some("orders") => warm(bootinfo, &POOL, orders::run)?,
         Some("give-back") => warm(bootinfo, &POOL, orders::give_back)?,
+        Some("objects") => warm(bootinfo, &POOL, objects::run)?,
         Some("direct") => warm(bootinfo, &POOL, orders::direct)?,
         Some("cold") => cold::needed(bootinfo)?,
         Some("cold-cleared") => cold::cleared(bootinfo)?,

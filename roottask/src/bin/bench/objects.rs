@@ -21,14 +21,16 @@ const PRIORITY: u8 = 100;
 const AMOUNTS: Amounts = Amounts([600, 400, 1200, 30, 20, 400, 600, 0]);
 
 /// `object_info`, `object_create`, `object_map`, `object_revoke_100`, `program_start_end`,
-/// `thread_start_join`, `pager_supply_1`, `pager_supply_16`, `take_back_1`, `program_few_slots`.
+/// `thread_start_join`, `pager_supply_1`, `pager_supply_16`, `take_back_1`, `program_few_slots`,
+/// `pager_supply_1_notified`.
 ///
 /// An object of a page is made; one of 16 is mapped, of which none is there; a capability is
 /// revoked of which a hundred were derived, and the unit is one of those. A program is made, loaded
 /// from memory, started, and waited for until all that it had is back, as any program or with few
 /// slots; a thread is started, ends itself, and is waited for in the same way. A page of paged
-/// memory is touched by a thread, and its pager told, asked and answered until that goes on;
-/// sixteen are supplied by one request, and nobody waits; one is taken back that is mapped once.
+/// memory is touched by a thread, and its pager, which waits for that, supplies it until that goes
+/// on; sixteen are supplied by one request, and nobody waits; one is taken back that is mapped once.
+/// The last is a page that a pager supplies which is told by a notification, and asks.
 pub fn run(vmm: &mut Manager) -> Result {
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
     measure(vmm, endpoint.slot()).map_err(|failure| match failure {
@@ -43,7 +45,7 @@ fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
     let amounts = Amounts::MAX.with(Resource::LargePages, 0);
     let mut server = Server::new(vmm, endpoint, amounts, Options { report, ..Options::default() })?;
     // Once for all that is made at a first time.
-    for what in 0..=10 {
+    for what in 0..=11 {
         life(vmm, &mut server, what)?;
     }
     let before = vmm.kernel_calls().total();
@@ -60,6 +62,7 @@ fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
         ("pager_supply_16", "page"),
         ("take_back_1", "page"),
         ("program_few_slots", "program"),
+        ("pager_supply_1_notified", "page"),
     ];
     for (what, (name, unit)) in rows.into_iter().enumerate() {
         let before = vmm.kernel_calls().total();

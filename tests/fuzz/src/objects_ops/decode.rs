@@ -3,9 +3,9 @@
 //! kind.
 
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, AccountOptions, Amounts, FIRST_FREE_SLOT, FaultPolicy, Kind, Line, MemoryOptions,
-    Name, PROGRAM_SLOT, Piece, REGISTERS, RESOURCES, Registers, Request, Resource, Rights,
-    SPACE_SLOT, Supply,
+    ACCOUNT_SLOT, AccountOptions, Amounts, FIRST_FREE_SLOT, FOREVER, FaultPolicy, Kind, Line,
+    MemoryOptions, Name, PROGRAM_SLOT, Piece, REGISTERS, RESOURCES, Registers, Request, Resource,
+    Rights, SPACE_SLOT, Supply,
 };
 use vmm_tests::support::{PAGE, Target};
 
@@ -125,6 +125,11 @@ fn part(known: &Known, (unit, target): (u32, Target), bytes: &mut Bytes<'_>) -> 
     }
 }
 
+/// How long a pager waits to be told of a page.
+pub fn wait(bytes: &mut Bytes<'_>) -> u32 {
+    bytes.pick(&[0, 0, FOREVER, 1, 5])
+}
+
 impl World<'_> {
     /// A request of a sender's.
     pub fn request_of(&self, known: &Known, bytes: &mut Bytes<'_>) -> Request {
@@ -231,22 +236,30 @@ impl World<'_> {
                 let (pages, most) = (pages(bytes), bytes.pick(&[1, 1, 2, 5, 16, 0, u32::MAX]));
                 Request::CreatePaged { pages, most, slot: slot(bytes) }
             }
-            37 => bytes.pick(&[Request::NextFault {}, Request::TellFaults {}, Request::Bind {}]),
+            37 => {
+                let next = Request::NextFault { wait: wait(bytes) };
+                bytes.pick(&[next, Request::TellFaults {}, Request::Bind {}])
+            }
             38 => Request::Supply {
                 first: bytes.below(3) as u32,
                 pages: supplied(bytes),
                 from: bytes.below(3) as u32,
                 how: bytes.pick(&Supply::ALL),
                 write: bytes.one_in(2),
+                wait: wait(bytes),
             },
-            39 => Request::AllowWrite { first: bytes.below(3) as u32, pages: supplied(bytes) },
+            39 => {
+                let (first, pages) = (bytes.below(3) as u32, supplied(bytes));
+                Request::AllowWrite { first, pages, wait: wait(bytes) }
+            }
             40 => {
                 let (first, into) = (bytes.below(3) as u32, bytes.below(3) as u32);
                 Request::TakeBack { first, pages: supplied(bytes), into }
             }
             41 => {
                 let (first, pages) = (bytes.below(3) as u32, supplied(bytes));
-                bytes.pick(&[Request::Decommit { first, pages }, Request::Refuse { page: first }])
+                let refuse = Request::Refuse { page: first, wait: wait(bytes) };
+                bytes.pick(&[Request::Decommit { first, pages }, refuse])
             }
             42 => Request::CreateThread {
                 entry: bytes.wild(),

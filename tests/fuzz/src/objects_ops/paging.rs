@@ -6,6 +6,7 @@ use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Answer, Kind, MemoryOptions, Refusal, Request, Rights, SPACE_SLOT, Supply,
 };
 
+use super::decode::wait;
 use super::world::{Known, PAGED, SIGNAL, SOURCE, World};
 use crate::bytes::Bytes;
 
@@ -47,18 +48,19 @@ impl World<'_> {
             self.touch(known, bytes);
             let first = bytes.below(PAGES as usize) as u32;
             let (pages, other) = (bytes.pick(&[1, 1, 2]), bytes.below(PAGES as usize) as u32);
+            let wait = wait(bytes);
             let both: &[u32] = &[PAGED, SOURCE];
             let (request, slots): (Request, &[u32]) = match bytes.below(9) {
                 0..=2 => {
                     let (how, write) = (bytes.pick(&Supply::ALL), bytes.one_in(2));
-                    (Request::Supply { first, pages, from: other, how, write }, both)
+                    (Request::Supply { first, pages, from: other, how, write, wait }, both)
                 }
                 3 => (Request::TakeBack { first, pages, into: other }, both),
-                4 => (Request::AllowWrite { first, pages }, &both[..1]),
+                4 => (Request::AllowWrite { first, pages, wait }, &both[..1]),
                 5 => (Request::Decommit { first, pages }, &both[..1]),
-                6 => (Request::NextFault {}, &both[..1]),
+                6 => (Request::NextFault { wait }, &both[..1]),
                 7 => (Request::TellFaults {}, &[PAGED, SIGNAL]),
-                _ => (Request::Refuse { page: first }, &both[..1]),
+                _ => (Request::Refuse { page: first, wait }, &both[..1]),
             };
             let answer = self.ask(known, (request, slots), bytes);
             if let Ok(Answer::Wanted { done, .. } | Answer::Taken { pages: done, .. }) = answer {

@@ -102,10 +102,15 @@ impl World<'_> {
             let slot = outcome.waits.expect("a program that lives is answered, or waits");
             self.save_caller(slot);
             self.tally.waited += 1;
+            // A pager that waits to be told of a page may have supplied others first.
+            let supplies = matches!(request, Request::Supply { .. });
             assert!(
-                self.failing || busy || self.figures() == before,
+                self.failing || busy || supplies || self.figures() == before,
                 "what waits changed something"
             );
+            if self.objects.charge_time(badge, 0, bytes.below(SLICE as usize) as u64).is_some() {
+                self.objects.hold_kept(Turnstile(bytes.below(3) as u8));
+            }
             return true;
         };
         let answer = answer_or_refusal(answer.label(), answer.words()).expect("a sound answer");

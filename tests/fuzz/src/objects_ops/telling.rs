@@ -41,7 +41,7 @@ impl World<'_> {
                 3 => (Request::UnbindThread {}, &[THREAD]),
                 4 | 5 => (Request::TellEnd {}, &[told, SIGNAL]),
                 6 => (Request::TellFaults {}, &[PAGED, SIGNAL]),
-                7 => (Request::NextFault {}, &[PAGED]),
+                7 => (Request::NextFault { wait: 0 }, &[PAGED]),
                 8 => (Request::GrantKernel { slot }, &[child, SIGNAL]),
                 9 => (Request::Locate { page: bytes.below(3) as u32 }, &[memory, ACCOUNT_SLOT]),
                 10 => (Request::LimitWaits { ms }, &[child]),

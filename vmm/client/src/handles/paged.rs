@@ -2,11 +2,14 @@
 //! Memory objects whose pages this program supplies: as their pager.
 //!
 //! ```text
-//!   next_fault ──► Wanted { page } ──► fill a page of an own memory object ──► supply ──► Wanted …
+//!   wait_next ──► Wanted { page } ──► fill a page of an own memory object ──► supply_and_wait ──┐
+//!                       ▲────────────────────── when a page is waited for ◄─────────────────────┘
 //!   what is there is enough ──► take_back ──► which pages were written
 //! ```
 //!
-//! Nothing here waits. A pager that has nothing to do waits at the notification of
+//! A thread that does nothing else waits by [`PagedMemory::wait_next`], and from then on by
+//! [`PagedMemory::supply_and_wait`]: one request for each page. One that has other things to do
+//! asks with [`PagedMemory::next_fault`], and waits at the notification of
 //! [`PagedMemory::tell_faults`], or at an endpoint of its own after
 //! [`Program::bind`](super::Program::bind).
 
@@ -15,7 +18,7 @@ use super::error::Result;
 use super::kinds::{Account, Handle, Memory, PagedMemory};
 use super::object::no_answer;
 use super::program::Program;
-use crate::objects::{Answer, Request, Rights, Supply};
+use crate::objects::{Answer, Request, Rights, Supply, FOREVER};
 
 /// A page that is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +58,30 @@ impl PagedMemory {
     /// # Errors
     /// [`super::Error::Refused`].
     pub fn next_fault(&self) -> Result<Option<Wanted>> {
-        self.ask(&Request::NextFault {}, &[self.slot()]).map(|(_, wanted)| wanted)
+        self.next_fault_within(0)
+    }
+
+    /// The same, waiting for one for at most so many milliseconds, or
+    /// [`FOREVER`](crate::objects::FOREVER).
+    ///
+    /// # Errors
+    /// [`super::Error::Refused`]: with `TooManyWaiting` where as many requests wait as there are
+    /// threads, with `NoClock` where the service has none, with `Gone` when the memory ends.
+    pub fn next_fault_within(&self, ms: u32) -> Result<Option<Wanted>> {
+        self.ask(&Request::NextFault { wait: ms }, &[self.slot()]).map(|(_, wanted)| wanted)
+    }
+
+    /// Waits until a page is waited for of which this program was not told, and returns which. Of
+    /// several threads that wait so, the first is told.
+    ///
+    /// # Errors
+    /// As [`PagedMemory::next_fault_within`].
+    pub fn wait_next(&self) -> Result<Wanted> {
+        loop {
+            if let Some(wanted) = self.next_fault_within(FOREVER)? {
+                return Ok(wanted);
+            }
+        }
     }
 
     /// Supplies `pages` pages from number `first` on with those of `from` from its number `at` on,
@@ -67,17 +93,45 @@ impl PagedMemory {
     /// before are there.
     pub fn supply(
         &self,
-        (first, pages): (u32, u32),
-        (from, at): (&Memory, u32),
+        range: (u32, u32),
+        from: (&Memory, u32),
         how: Supply,
         write: bool,
+    ) -> Result<Option<Wanted>> {
+        self.supply_within(range, from, (how, write), 0)
+    }
+
+    /// Supplies pages as [`PagedMemory::supply`] does, and waits by the same request until a page
+    /// is waited for. `None` where it cannot wait, or not any longer, though all was supplied:
+    /// [`PagedMemory::wait_next`] says why.
+    ///
+    /// # Errors
+    /// Those of [`PagedMemory::supply`].
+    pub fn supply_and_wait(
+        &self,
+        range: (u32, u32),
+        from: (&Memory, u32),
+        how: Supply,
+        write: bool,
+    ) -> Result<Option<Wanted>> {
+        self.supply_within(range, from, (how, write), FOREVER)
+    }
+
+    /// Supplies pages; the answer to the last request is kept for so many milliseconds.
+    fn supply_within(
+        &self,
+        (first, pages): (u32, u32),
+        (from, at): (&Memory, u32),
+        (how, write): (Supply, bool),
+        ms: u32,
     ) -> Result<Option<Wanted>> {
         let mut next = None;
         let mut done = 0;
         while done < pages {
             let part = (pages - done).min(crate::objects::MAX_SUPPLY);
             let (first, from_page) = (first + done, at + done);
-            let request = Request::Supply { first, pages: part, from: from_page, how, write };
+            let wait = if next.is_none() && done + part == pages { ms } else { 0 };
+            let request = Request::Supply { first, pages: part, from: from_page, how, write, wait };
             let (now, wanted) = self.ask(&request, &[self.slot(), from.slot()])?;
             done += now.min(part);
             next = next.or(wanted);
@@ -90,7 +144,7 @@ impl PagedMemory {
     /// # Errors
     /// [`super::Error::Refused`].
     pub fn allow_write(&self, first: u32, pages: u32) -> Result<Option<Wanted>> {
-        let request = Request::AllowWrite { first, pages };
+        let request = Request::AllowWrite { first, pages, wait: 0 };
         self.ask(&request, &[self.slot()]).map(|(_, wanted)| wanted)
     }
 
@@ -124,7 +178,7 @@ impl PagedMemory {
     /// # Errors
     /// [`super::Error::Refused`].
     pub fn refuse(&self, page: u32) -> Result<Option<Wanted>> {
-        self.ask(&Request::Refuse { page }, &[self.slot()]).map(|(_, wanted)| wanted)
+        self.ask(&Request::Refuse { page, wait: 0 }, &[self.slot()]).map(|(_, wanted)| wanted)
     }
 
     /// Has the notification signalled to which the capability in this slot leads, whenever a page

@@ -29,6 +29,19 @@ impl Message {
         message
     }
 
+    /// Adds a word, unless there are [`MAX_WORDS`].
+    pub(crate) fn push(&mut self, word: usize) {
+        if let Some(place) = self.words.get_mut(self.len) {
+            *place = word;
+            self.len += 1;
+        }
+    }
+
+    /// The same words with another label.
+    pub(crate) fn with_label(self, label: u32) -> Message {
+        Message { label, ..self }
+    }
+
     /// The label, as seL4's message info carries it (20 bits).
     pub fn label(&self) -> u32 {
         self.label
@@ -42,6 +55,12 @@ impl Message {
     /// Whether it is a refusal.
     pub fn is_refusal(&self) -> bool {
         number(self.label) == Ok(REFUSED)
+    }
+}
+
+impl Default for Message {
+    fn default() -> Message {
+        Message::EMPTY
     }
 }
 

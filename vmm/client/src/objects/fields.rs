@@ -5,31 +5,26 @@ use super::items::{
     AccountOptions, Amounts, FaultKind, FaultPolicy, ImageFault, Kind, MemoryOptions, Piece,
     ProgramOptions, Registers, Resource, Rights, State, Supply, PIECE_WORDS, REGISTERS, RESOURCES,
 };
-use crate::types::limits::MAX_WORDS;
+use crate::messages::message::Message;
 use crate::types::malformed::Malformed;
 use crate::types::text::Text;
 
 /// The words of a message that is being written.
-pub(super) struct Writer {
-    words: [usize; MAX_WORDS],
-    len: usize,
-}
+pub(super) struct Writer(Message);
 
 impl Writer {
     pub fn new() -> Writer {
-        Writer { words: [0; MAX_WORDS], len: 0 }
+        Writer(Message::EMPTY)
     }
 
-    /// Adds a word. No message has more than [`MAX_WORDS`]: the layout's test writes all of them.
+    /// Adds a word. No message has more than `MAX_WORDS`: the layout's test writes all of them.
     pub fn put(&mut self, word: usize) {
-        if let Some(place) = self.words.get_mut(self.len) {
-            *place = word;
-            self.len += 1;
-        }
+        self.0.push(word);
     }
 
-    pub fn words(&self) -> &[usize] {
-        &self.words[..self.len]
+    /// The message with this label.
+    pub fn finish(self, label: u32) -> Message {
+        self.0.with_label(label)
     }
 }
 

@@ -13,6 +13,8 @@ pub const MAX_PAGES: u32 = 64;
 pub const MAX_RUNS: u32 = 128;
 /// The most pages that a pager supplies or takes back by one request.
 pub const MAX_SUPPLY: u32 = 16;
+/// In the place of milliseconds: for as long as it takes.
+pub const FOREVER: u32 = u32::MAX;
 
 /// The most bytes of a [`Piece`].
 pub const PIECE_BYTES: usize = 96;

@@ -381,11 +381,24 @@ messages! {
             slot: u32,
         } [PAYER]
         /// Asks which page is waited for, of those that the pager was not told of yet: the longest.
-        /// Answered at once with [`Answer::Wanted`].
-        0x070 NextFault {} [PAGED]
+        /// Answered with [`Answer::Wanted`]: at once if there is one. If there is none the answer is
+        /// kept for as long as `wait` says, until there is. Of several that wait to be told of a
+        /// page of the same memory the first is told, and no notification is signalled for what one
+        /// is told of.
+        ///
+        /// Refused with [`Refusal::TooManyWaiting`] where as many requests wait as there are
+        /// threads, with [`Refusal::NoClock`] where there is none for a limit, and while it waits
+        /// with [`Refusal::Gone`] when the memory object ends, or the capability to it.
+        0x070 NextFault {
+            /// How many milliseconds at the most the answer is kept; 0: it is given at once;
+            /// [`FOREVER`](super::FOREVER): there is no limit.
+            wait: u32,
+        } [PAGED]
         /// Supplies pages, which are not there, from the second memory object. Those who wait for
         /// them go on. Answered with [`Answer::Wanted`], which says what is waited for next when
-        /// all of them are there.
+        /// all of them are there; if nothing is, the answer is kept as that to
+        /// [`Request::NextFault`]. What would have that refused while it waits has this answered
+        /// without a page, as its pages were supplied.
         /// What is given or shared takes [`Rights::WRITE`] to the second object.
         0x071 Supply {
             /// The first page.
@@ -399,6 +412,8 @@ messages! {
             /// Whether they may be written: the first write of each is noted. Without it, who
             /// writes to one waits, and the pager is told.
             write: bool,
+            /// How long the answer is kept, as in [`Request::NextFault`].
+            wait: u32,
         } [PAGED, to(Kind::Memory, Rights::USE.union(Rights::READ))]
         /// Lets pages that are there be written. Answered as [`Request::Supply`].
         0x072 AllowWrite {
@@ -406,6 +421,8 @@ messages! {
             first: u32,
             /// How many: at most [`MAX_SUPPLY`](super::MAX_SUPPLY).
             pages: u32,
+            /// How long the answer is kept, as in [`Request::NextFault`].
+            wait: u32,
         } [PAGED]
         /// Takes pages back: they are unmapped everywhere, and are pages of the second memory
         /// object from then on, instead of those that it has there. Pages that it shares it has
@@ -426,13 +443,16 @@ messages! {
             pages: u32,
         } [PAGED]
         /// Says that a page cannot be had: for who waits for it that is a fault. Answered as
-        /// [`Request::NextFault`].
+        /// [`Request::Supply`].
         0x075 Refuse {
             /// The page.
             page: u32,
+            /// How long the answer is kept, as in [`Request::NextFault`].
+            wait: u32,
         } [PAGED]
         /// Has the notification signalled, of which this is a capability, when a page is waited
-        /// for, and at once if one is. What was told of is told again: to a pager that begins anew.
+        /// for, and at once if one is; unless somebody waits to be told of it
+        /// ([`Request::NextFault`]). What was told of is told again: to a pager that begins anew.
         /// One that was given before is not signalled any more.
         0x076 TellFaults {} [PAGED, FOREIGN]
 

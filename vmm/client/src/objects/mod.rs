@@ -36,8 +36,8 @@ pub use crate::types::text::{Line, Name, Text};
 pub use items::{
     AccountOptions, Amounts, FaultKind, FaultPolicy, ImageFault, Kind, MemoryOptions, Piece,
     ProgramOptions, Registers, Resource, Rights, State, Supply, ACCOUNT_SLOT, CNODE_BITS,
-    CNODE_SLOT, CONSOLE_SLOT, FEW_CNODE_BITS, FIRST_FREE_SLOT, MAX_PAGES, MAX_RUNS, MAX_SUPPLY,
-    PAGE_BYTES, PIECE_BYTES, PROGRAM_SLOT, REGISTERS, RESOURCES, SPACE_SLOT,
+    CNODE_SLOT, CONSOLE_SLOT, FEW_CNODE_BITS, FIRST_FREE_SLOT, FOREVER, MAX_PAGES, MAX_RUNS,
+    MAX_SUPPLY, PAGE_BYTES, PIECE_BYTES, PROGRAM_SLOT, REGISTERS, RESOURCES, SPACE_SLOT,
 };
 pub use layout::{
     answer_or_refusal, is_refusal, Answer, Due, Refusal, Request, MAX_CAPABILITIES, VERSION,

@@ -41,7 +41,7 @@ macro_rules! messages {
                         $number
                     }
                 )* };
-                Message::new(label(number), words.words())
+                words.finish(label(number))
             }
 
             /// What a message says.

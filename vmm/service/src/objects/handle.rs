@@ -10,7 +10,7 @@
 
 use vmm::{CPtr, Kernel, Memory, Vmm};
 use vmm_client::objects::{
-    Answer, Kind, Refusal, Request, Rights, State, Supply, MAX_CAPABILITIES,
+    Answer, Kind, Refusal, Request, Rights, State, Supply, FOREVER, MAX_CAPABILITIES,
 };
 
 use super::accounts;
@@ -18,6 +18,7 @@ use super::answers::{narrow, refuse, Answered, Refused};
 use super::capabilities::Place;
 use super::children::{First, NewChild};
 use super::mappings::Wanted;
+use super::pager_waits::wait_of;
 use super::pagers::{Manner, NewPaged, Range};
 use super::reservations::NewReservation;
 use super::service::Objects;
@@ -107,6 +108,12 @@ impl<'p> Objects<'p> {
                 Ok(slot) => Outcome { waits: Some(slot), ..rest() },
             };
         }
+        if let Some(kept) = self.keep_untold(vmm, sender, request, (given.own[0], answered)) {
+            return match kept {
+                Err(refusal) => answer(Err(refusal)),
+                Ok(slot) => Outcome { waits: Some(slot), ..rest() },
+            };
+        }
         let short = matches!(answered, Err(Refusal::Overcommitted { .. }));
         // Others can send as the same program, but there is one right to answer.
         if let Some(payer) = given.payer(request).filter(|_| short && given.waits()) {
@@ -145,6 +152,9 @@ impl<'p> Objects<'p> {
                 }
                 return Err(refusal);
             }
+        }
+        if !matches!(wait_of(request), 0 | FOREVER) {
+            self.clock()?;
         }
         let answered = self.serve(vmm, sender, request, given);
         let changed = if answered.is_ok() { changed_by(request) } else { None };
@@ -340,8 +350,8 @@ impl<'p> Objects<'p> {
                 let place = place(given.object(0)?, slot);
                 self.create_paged(vmm, place, NewPaged { pages, most }).map(done)
             }
-            Request::NextFault {} => self.next_fault(program, given.object(0)?),
-            Request::Supply { first, pages, from, how, write } => {
+            Request::NextFault { .. } => self.next_fault(program, given.object(0)?),
+            Request::Supply { first, pages, from, how, write, .. } => {
                 let (memory, (through, source)) = (given.object(0)?, given.at(1)?);
                 // What others write to, or what is gone, is no more as it was.
                 let beyond = Rights::WRITE.difference(through.rights.get());
@@ -351,7 +361,7 @@ impl<'p> Objects<'p> {
                 let (range, manner) = (Range { first, pages }, Manner { how, write });
                 self.supply(vmm, (program, memory), (source, from), range, manner)
             }
-            Request::AllowWrite { first, pages } => {
+            Request::AllowWrite { first, pages, .. } => {
                 self.allow_write(vmm, (program, given.object(0)?), Range { first, pages })
             }
             Request::TakeBack { first, pages, into } => {
@@ -361,7 +371,7 @@ impl<'p> Objects<'p> {
             Request::Decommit { first, pages } => {
                 self.take_pages(vmm, (program, given.object(0)?), Range { first, pages }, None)
             }
-            Request::Refuse { page } => self.refuse_page(program, given.object(0)?, page),
+            Request::Refuse { page, .. } => self.refuse_page(program, given.object(0)?, page),
             Request::LimitWaits { ms } => self.limit_waits(given.object(0)?, ms),
             // How long it is, is for whoever answers.
             Request::Sleep { .. } => self.clock().map(|_| Answer::Done {}),
@@ -456,7 +466,7 @@ fn takes_records(request: &Request) -> bool {
             | Request::SuspendProgram {}
             | Request::ReadRegisters {}
             | Request::WriteRegisters { .. }
-            | Request::NextFault {}
+            | Request::NextFault { .. }
             | Request::AllowWrite { .. }
             | Request::TakeBack { .. }
             | Request::Decommit { .. }

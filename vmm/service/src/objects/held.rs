@@ -22,7 +22,7 @@ use vmm_client::objects::{Message, Refusal, Rights, State};
 use super::service::Objects;
 use super::state::place::Queue;
 use super::state::program::Program;
-use super::state::thread::{Due, Held, Thread};
+use super::state::thread::{Due, Held, Thread, NO_TURNSTILE};
 use super::state::turn::{self, Turn};
 use super::types::{ProgramId, Turnstile, OBJECT_BADGE};
 use crate::types::program::Start;
@@ -129,9 +129,10 @@ impl<'p> Objects<'p> {
     pub fn hold(&mut self, answer: &Message, turnstile: Turnstile) -> Option<CPtr> {
         let whose = self.current?;
         let node = self.free_slot(whose)?;
-        let (answer, turnstile) = (Some(*answer), turnstile.0);
-        let (whose, due, until) = (whose.number(), Due::Later, None);
-        self.set_held(node, Some(Held { whose, answer, turnstile, due, until }));
+        node.message.set(*answer);
+        let (whose, answers, turnstile) = (whose.number(), true, turnstile.0);
+        let (due, until, tells) = (Due::Later, None, None);
+        self.set_held(node, Some(Held { whose, answers, turnstile, due, until, tells }));
         self.last_held = Some(node);
         Some(node.reply.get())
     }
@@ -149,10 +150,10 @@ impl<'p> Objects<'p> {
         let runs = |thread: &Thread<'p>| thread.tcb().is_some() && !thread.is_blocked();
         let thread = threads.find(|thread| thread.has_slot() && runs(thread))?;
         let tcb = thread.tcb()?;
-        let (answer, turnstile) = (None, turnstile.0);
-        let (whose, due, until) = (program.number(), Due::Later, None);
+        let (answers, turnstile) = (false, turnstile.0);
+        let (whose, due, until, tells) = (program.number(), Due::Later, None, None);
         drop(threads);
-        self.set_held(thread, Some(Held { whose, answer, turnstile, due, until }));
+        self.set_held(thread, Some(Held { whose, answers, turnstile, due, until, tells }));
         Some(tcb)
     }
 
@@ -181,9 +182,18 @@ impl<'p> Objects<'p> {
                 let beside = || self.beside(program).map(|other| &other.turn);
                 turn::come_round(&program.turn, beside, count, (now, self.slice), self.shares)
             });
-            let due = if over { Due::Later } else { Due::Now };
-            self.set_held(node, Some(Held { due, ..held }));
             again |= over;
+            match held.tells.filter(|_| !over) {
+                // From now on it waits for what it has asked for.
+                Some(tells) => {
+                    self.set_held(node, Some(Held { turnstile: NO_TURNSTILE, ..held }));
+                    self.tell_pager_of(tells.memory);
+                }
+                None => {
+                    let due = if over { Due::Later } else { Due::Now };
+                    self.set_held(node, Some(Held { due, ..held }));
+                }
+            }
         }
         again
     }
@@ -236,9 +246,8 @@ impl<'p> Objects<'p> {
     /// The next answer that was held and is given now, with the slot of the right to give it.
     pub(super) fn next_held(&mut self) -> Option<(CPtr, Message)> {
         let thread = self.queues.first_due(Queue::Answers)?;
-        let message = thread.held.get()?.answer?;
         self.set_held(thread, None);
-        Some((thread.reply.get(), message))
+        Some((thread.reply.get(), thread.message.get()))
     }
 
     /// A program ends: whoever waits for an answer by its capability has it, but its own threads.
@@ -260,8 +269,9 @@ impl<'p> Objects<'p> {
         let mut held = thread.held.get();
         if thread.waiting.get().is_some() && !self.wait_elsewhere(thread) {
             self.wait_no_more(thread);
-            let (answer, turnstile) = (Some(why.encode()), u8::MAX);
-            held = Some(Held { whose, answer, turnstile, due: Due::AtEnd, until: None });
+            thread.message.set(why.encode());
+            let (answers, turnstile, until, tells) = (true, NO_TURNSTILE, None, None);
+            held = Some(Held { whose, answers, turnstile, due: Due::AtEnd, until, tells });
         }
         let at_end = |held: Held| match held.due {
             Due::Now => Held { due: Due::AtEnd, ..held },
@@ -273,24 +283,26 @@ impl<'p> Objects<'p> {
     /// The thread is gone. Returns whether its slot keeps somebody else's answer still, which
     /// [`Objects::next_answer`] has to give first.
     pub(super) fn give_last_held(&mut self, thread: &'p Thread<'p>) -> bool {
-        let Some(held @ Held { answer: Some(answer), .. }) = thread.held.get() else {
+        let Some(held @ Held { answers: true, .. }) = thread.held.get() else {
             self.set_held(thread, None);
             return false;
         };
         // Who sleeps by this slot has not slept for as long as it said, and without a clock it
-        // sleeps by no other.
+        // sleeps by no other; who waits to be told of a page was told of none.
         let later = held.due == Due::Later;
-        let early = later && held.until.is_some();
-        let waits = later && (!early || self.time.is_some());
+        let early = later && held.is_asked_for();
+        let waits = later && (held.until.is_none() || self.time.is_some());
         if waits && self.hand_over(thread, held) {
             return false;
         }
         let why = match self.time {
-            Some(_) => Refusal::TooManyWaiting { most: self.places() },
-            None => Refusal::NoClock {},
+            None if held.until.is_some() => Refusal::NoClock {},
+            _ => Refusal::TooManyWaiting { most: self.places() },
         };
-        let answer = if early { why.encode() } else { answer };
-        self.set_held(thread, Some(Held { due: Due::Now, answer: Some(answer), ..held }));
+        if early {
+            thread.message.set(held.in_vain(why));
+        }
+        self.set_held(thread, Some(Held { due: Due::Now, tells: None, ..held }));
         true
     }
 
@@ -306,7 +318,7 @@ impl<'p> Objects<'p> {
             behind = node.key();
             // The slot of one that ends is another's to give.
             if let Some(held) = node.held.get().filter(|_| !node.is_ending()) {
-                self.set_held(node, Some(Held { due: Due::Now, ..held }));
+                self.give_now(node, held);
             }
         }
     }
@@ -324,8 +336,9 @@ impl<'p> Objects<'p> {
             if held.due == Due::AtEnd && !node.is_ending() {
                 return Err(Violation { rule: "what is kept till an end has one", at });
             }
-            if held.due == Due::Later && held.until.is_none() && held.turnstile == u8::MAX {
-                return Err(Violation { rule: "what is given later has a time or a turn", at });
+            let waits = held.is_asked_for() || held.turnstile != NO_TURNSTILE;
+            if held.due == Due::Later && !waits {
+                return Err(Violation { rule: "what is given later has what it waits for", at });
             }
             if node.waiting.get().is_some() {
                 return Err(Violation { rule: "a slot keeps one right to answer", at });

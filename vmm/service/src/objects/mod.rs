@@ -38,6 +38,7 @@
 //! | `loading` | images of such, from memory objects, in pieces |
 //! | `pagers` | paged memory, as its pager has it: pages supplied, and taken back |
 //! | `page_waits` | threads that touch its pages, and wait for those that are not there |
+//! | `pager_waits` | pagers that wait to be told of such a thread |
 //! | `memory_waits` | threads that touch memory for which there is none, and wait for it |
 //! | `private` | paged memory mapped privately: pages that are written are copies |
 //! | `threads` | threads: a program's first, and those that it asks for |
@@ -80,6 +81,7 @@ mod memory;
 mod memory_waits;
 mod notices;
 mod page_waits;
+mod pager_waits;
 mod pagers;
 mod parts;
 mod pieces;

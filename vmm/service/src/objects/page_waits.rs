@@ -117,11 +117,16 @@ impl<'p> Objects<'p> {
         let alone = thread.program.get().is_some_and(|program| {
             program.number() == paged.pager && self.threads_of(program).nth(1).is_none()
         });
-        let phase = Phase::Waits { told: false };
+        let pager = self.ready_pager(memory.number.get());
+        let phase = Phase::Waits { told: pager.is_some() };
         let touched = self.begin_wait(mapping, (page, write), phase, alone);
         if matches!(touched, Touched::Waits(_)) {
             memory.set_paged(|paged| Paged { waiting: paged.waiting + 1, ..paged });
-            self.set_pager_due(memory, true);
+            match pager {
+                // No page waits for it to be told of.
+                Some(pager) => self.tell(pager, (mapping.first.get() + page, write)),
+                None => self.set_pager_due(memory, true),
+            }
         }
         touched
     }
@@ -269,8 +274,7 @@ impl<'p> Objects<'p> {
         while let Some(thread) = self.waits.for_page(number, page, behind) {
             let Some(wait) = thread.paging.get() else { break };
             (write, behind) = (write | wait.write, wait.turn);
-            let phase = Phase::Waits { told: true };
-            self.waits.set(thread, Some(PageWait { phase, ..wait }));
+            self.waits.set_told(thread, true);
         }
         Some((page, write))
     }
@@ -281,8 +285,7 @@ impl<'p> Objects<'p> {
         while let Some(thread) = self.waits.of_memory(number, behind) {
             let Some(wait) = thread.paging.get() else { break };
             behind = (wait.page, wait.turn);
-            let phase = Phase::Waits { told: false };
-            self.waits.set(thread, Some(PageWait { phase, ..wait }));
+            self.waits.set_told(thread, false);
         }
     }
 

@@ -118,7 +118,7 @@ impl<'p> Objects<'p> {
         self.set_pager_due(memory, false);
         self.is_pager(program, memory)?;
         self.tell_again(memory);
-        self.set_pager_due(memory, paged.waiting != 0);
+        self.tell_pager(memory);
         Ok(Answer::Done {})
     }
 

@@ -281,7 +281,13 @@ impl Server {
         }
         if outcome.waits.is_some() || outcome.ends {
             // Its right to be answered is kept already, or gone.
-            self.objects.charge_time(badge, received, now());
+            let over = self.objects.charge_time(badge, received, now());
+            let over = over.filter(|_| outcome.waits.is_some());
+            if let Some(turnstile) = over.and_then(|priority| self.turnstiles.choose(priority)) {
+                if self.objects.hold_kept(turnstile) {
+                    self.turnstiles.send(turnstile);
+                }
+            }
             self.answer_waiting(vmm);
             return Ok(None);
         }

@@ -320,6 +320,7 @@ impl<'p> Objects<'p> {
         self.validate_time()?;
         self.validate_emptied()?;
         self.validate_paged(vmm)?;
+        self.validate_told()?;
         self.validate_lacking()?;
         self.validate_large(vmm)?;
         for node in self.tables.capabilities.iter().filter(|node| node.slot.get() != CPtr::NULL) {

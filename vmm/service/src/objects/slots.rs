@@ -16,7 +16,7 @@ use vmm::{CPtr, Kernel, KernelError, Memory, Rights as CapRights, Violation, Vmm
 use super::service::Objects;
 use super::state::place::{Course, Queue};
 use super::state::program::Program;
-use super::state::thread::{Held, Thread};
+use super::state::thread::{Due, Held, Thread};
 
 /// How many slots of others are looked at for one that keeps what nobody waits for.
 const MAX_LOOKED_AT: u32 = 16;
@@ -29,8 +29,10 @@ impl<'p> Objects<'p> {
         let Some(whose) = whose.filter(|program| !program.dying.get()) else { return false };
         let Some(free) = self.free_slot(whose) else { return false };
         free.reply.swap(&thread.reply);
+        free.message.set(thread.message.get());
         self.set_held(thread, None);
         self.set_held(free, Some(held));
+        held.tells.into_iter().for_each(|tells| self.tell_pager_of(tells.memory));
         true
     }
 
@@ -113,13 +115,21 @@ impl<'p> Objects<'p> {
         thread: &'p Thread<'p>,
     ) {
         let held = thread.held.get();
-        let keeps =
-            held.is_some_and(|held| held.answer.is_some()) || thread.waiting.get().is_some();
+        let keeps = held.is_some_and(|held| held.answers) || thread.waiting.get().is_some();
         let slot = thread.reply.get();
         if keeps && slot != CPtr::NULL && is_empty(vmm, slot) {
             self.wait_no_more(thread);
             self.set_held(thread, None);
         }
+    }
+
+    /// What the slot of a thread keeps is given now: to one that waits to be told of a page, that
+    /// there is none.
+    pub(super) fn give_now(&mut self, thread: &'p Thread<'p>, held: Held) {
+        if let Some(tells) = held.tells {
+            thread.message.set(tells.of_none());
+        }
+        self.set_held(thread, Some(Held { due: Due::Now, tells: None, ..held }));
     }
 
     /// Says what the slot of a thread keeps from now on.
@@ -130,20 +140,23 @@ impl<'p> Objects<'p> {
 
     /// I36: each thread is where its record says, and once.
     pub(super) fn validate_queues(&self) -> Result<(), Violation> {
-        let (mut placed, mut in_course, mut places) = (0, 0, 0);
+        let (mut placed, mut in_course, mut told, mut places) = (0, 0, 0, 0);
         for thread in self.all_threads() {
             let at = thread.program_number() as usize;
             let (place, whose) = (thread.noted.place.get(), thread.noted.whose.get());
             placed += usize::from(place.0 != Queue::None);
             let course = thread.noted.course.get();
             in_course += usize::from(course != Course::None);
+            let tells = thread.noted.tells.get();
+            told += usize::from(tells.0 != 0);
             places += u32::from(thread.has_place());
-            let same = whose == thread.held.get().map_or(0, |held| held.whose);
+            let same =
+                tells == thread.tells() && whose == thread.held.get().map_or(0, |held| held.whose);
             if place != thread.place() || !same || course != thread.course() {
                 return Err(Violation { rule: "a thread is where its record says", at });
             }
         }
-        match self.queues.counts() == [placed, in_course] && self.queues.places() == places {
+        match self.queues.counts() == [placed, in_course, told] && self.queues.places() == places {
             true => Ok(()),
             false => Err(Violation { rule: "nobody else is in a queue", at: placed }),
         }

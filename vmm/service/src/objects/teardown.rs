@@ -145,6 +145,7 @@ impl<'p> Objects<'p> {
             }
             What::Account(_) => return self.end_account_step(vmm, object),
             What::Memory { .. } | What::Physical { .. } | What::Large { .. } => {
+                self.tell_in_vain(object, None);
                 match self.tables.first_of_memory(object) {
                     Some(mapping) => self.unmap_step(vmm, mapping)?,
                     None => return self.empty_step(vmm, object),

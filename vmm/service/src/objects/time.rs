@@ -17,7 +17,7 @@ use super::state::object::Object;
 use super::state::place::Queue;
 use super::state::program::Program;
 use super::state::supplied::{PageWait, Phase};
-use super::state::thread::{Due, Held, Thread};
+use super::state::thread::{Due, Held, Thread, NO_TURNSTILE};
 
 impl<'p> Objects<'p> {
     /// Says how late it is: milliseconds since any moment, which stays the same. From the first
@@ -31,7 +31,7 @@ impl<'p> Objects<'p> {
         let is_due = |until: Option<u64>| until.is_some_and(|until| until <= now);
         while let Some(thread) = self.queues.first(Queue::Asleep) {
             let Some(held) = thread.held.get().filter(|held| is_due(held.until)) else { break };
-            self.set_held(thread, Some(Held { due: Due::Now, ..held }));
+            self.give_now(thread, held);
         }
         while let Some((thread, _)) = self.waits.next_late().filter(|(_, until)| *until <= now) {
             self.wake(thread, Phase::IsRefused { late: true });
@@ -44,10 +44,10 @@ impl<'p> Objects<'p> {
         self.time = None;
         // What the slot of one that ends keeps is given at its end.
         while let Some(thread) = self.queues.first(Queue::Asleep) {
-            let answer = Some(Refusal::NoClock {}.encode());
-            let held = thread.held.get();
-            let held = held.map(|held| Held { due: Due::Now, answer, until: None, ..held });
-            self.set_held(thread, held);
+            let Some(held) = thread.held.get() else { break };
+            thread.message.set(held.in_vain(Refusal::NoClock {}));
+            let (due, until, tells) = (Due::Now, None, None);
+            self.set_held(thread, Some(Held { due, until, tells, ..held }));
         }
         while let Some((thread, _)) = self.waits.next_late() {
             let wait = thread.paging.get();
@@ -69,7 +69,7 @@ impl<'p> Objects<'p> {
     }
 
     /// When so many milliseconds have passed: the one that is under way has passed in part.
-    fn after(&self, ms: u32) -> Option<u64> {
+    pub(super) fn after(&self, ms: u32) -> Option<u64> {
         self.time.map(|now| now.saturating_add(u64::from(ms)).saturating_add(1))
     }
 
@@ -109,9 +109,10 @@ impl<'p> Objects<'p> {
     ) -> Result<CPtr, Refused> {
         let thread = self.slot_to_wait(vmm, sender);
         let thread = thread.ok_or_else(|| Refusal::TooManyWaiting { most: self.places() })?;
-        let (answer, until) = (Some(Answer::Done {}.encode()), self.after(ms));
-        let (whose, turnstile, due) = (sender.number(), u8::MAX, Due::Later);
-        self.set_held(thread, Some(Held { whose, answer, turnstile, due, until }));
+        thread.message.set(Answer::Done {}.encode());
+        let (answers, until) = (true, self.after(ms));
+        let (whose, turnstile, due, tells) = (sender.number(), NO_TURNSTILE, Due::Later, None);
+        self.set_held(thread, Some(Held { whose, answers, turnstile, due, until, tells }));
         self.last_kept = Some(thread);
         Ok(thread.reply.get())
     }
@@ -123,7 +124,7 @@ impl<'p> Objects<'p> {
         let thread = self.last_kept.take().filter(|thread| is(thread));
         let Some(thread) = thread.or_else(|| self.find_thread(is)) else { return };
         self.wait_no_more(thread);
-        if thread.held.get().is_some_and(|held| held.until.is_some()) {
+        if thread.held.get().is_some_and(|held| held.is_asked_for()) {
             self.set_held(thread, None);
         }
     }
@@ -133,8 +134,8 @@ impl<'p> Objects<'p> {
     pub(super) fn validate_time(&self) -> Result<(), Violation> {
         let hold = |rule, holds: bool| holds.then_some(()).ok_or(Violation { rule, at: 0 });
         let sleeps = |thread: &Thread<'p>| {
-            let held =
-                thread.held.get().filter(|held| held.due == Due::Later && !thread.is_ending());
+            let waits = |held: &Held| held.due == Due::Later && held.turnstile == NO_TURNSTILE;
+            let held = thread.held.get().filter(|held| waits(held) && !thread.is_ending());
             held.and_then(|held| held.until)
         };
         let asleep = self.threads.iter().filter_map(sleeps).min();

@@ -194,7 +194,8 @@ pub struct Outcome {
     /// What to answer; without it, do not answer: the sender is gone, or was never there.
     pub answer: Option<Message>,
     /// The slot in which the right to answer is to be kept (`CNode_SaveCaller`), if the request
-    /// waits: [`Objects::next_answer`](super::Objects::next_answer) answers it.
+    /// waits: [`Objects::next_answer`](super::Objects::next_answer) answers it. Where the program
+    /// had its turn by it, [`Objects::hold_kept`](super::Objects::hold_kept) is to follow.
     pub waits: Option<CPtr>,
     /// Whether the sender's thread is none any more: nobody is to be held for this message.
     pub ends: bool,

@@ -167,6 +167,9 @@ impl<'p> Objects<'p> {
     /// Strikes the badge of a capability that ends out of all requests that came with it: those are
     /// refused.
     pub(super) fn strike_out(&mut self, node: &Capability<'p>) {
+        if let Some(memory) = node.object.get() {
+            self.tell_in_vain(memory, Some(node.badge.get()));
+        }
         let badge = OBJECT_BADGE | node.badge.get() as usize;
         let mut behind = ((Queue::Waiting(0), 0), (0, 0));
         while node.waiters.get() != 0 {

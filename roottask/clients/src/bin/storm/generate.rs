@@ -214,6 +214,8 @@ impl Generator<'_> {
     fn request_of_pager(&mut self) -> Request {
         let first = self.random.below(4);
         let (pages, other) = (self.pick(&[1, 1, 2, 4, 16, 17]), self.random.below(4));
+        // Milliseconds: there is nobody who would touch a page.
+        let wait = self.pick(&[0, 0, 0, 1, 2]);
         match self.random.below(10) {
             0..=2 => Request::CreatePaged {
                 pages: self.pages(),
@@ -226,12 +228,13 @@ impl Generator<'_> {
                 from: other,
                 how: self.pick(&Supply::ALL),
                 write: self.one_in(2),
+                wait,
             },
             6 => Request::TakeBack { first, pages, into: other },
-            7 if self.one_in(2) => Request::AllowWrite { first, pages },
+            7 if self.one_in(2) => Request::AllowWrite { first, pages, wait },
             7 => Request::Decommit { first, pages },
-            8 if self.one_in(2) => Request::Refuse { page: first },
-            8 => Request::NextFault {},
+            8 if self.one_in(2) => Request::Refuse { page: first, wait },
+            8 => Request::NextFault { wait },
             _ if self.one_in(3) => Request::Locate { page: first },
             _ if self.one_in(2) => Request::TellFaults {},
             _ => Request::Bind {},

@@ -51,9 +51,9 @@ pub fn run(program: &Program, given: &Given<'_>, numbers: Numbers<'_>) -> Result
         program.exit(SHORT)
     }
     let came = slot("came");
+    let told = cap::Notification::from_bits(told as Word);
     loop {
-        cap::Notification::from_bits(told as Word).wait();
-        let mut next = own.paged.next_fault()?;
+        let mut next = own.wait(told)?;
         while let Some(wanted) = next {
             if own.random.below(TELLS) == 0 {
                 cap::Notification::from_bits(came as Word).signal();
@@ -64,6 +64,21 @@ pub fn run(program: &Program, given: &Given<'_>, numbers: Numbers<'_>) -> Result
 }
 
 impl Supplier<'_> {
+    /// Waits until a page is waited for: by a request, or where it is signalled.
+    fn wait(&mut self, told: cap::Notification) -> Result<Next> {
+        if self.random.below(3) == 0 {
+            told.wait();
+            return self.paged.next_fault();
+        }
+        match self.paged.wait_next() {
+            Ok(wanted) => Ok(Some(wanted)),
+            Err(error) => match error.refusal() {
+                Some(Refusal::TooManyWaiting { .. }) => self.paged.next_fault(),
+                _ => Err(error),
+            },
+        }
+    }
+
     /// Answers who waits for a page, in one of the ways there are. Returns what is waited for next.
     fn answer(&mut self, wanted: Wanted) -> Result<Next> {
         let Wanted { page, write } = wanted;
@@ -85,7 +100,11 @@ impl Supplier<'_> {
         let ways = [Supply::Give, Supply::Copy, Supply::Share];
         let how = ways[self.random.below(3) as usize];
         let write = write || self.random.below(2) == 0;
-        let supplied = self.paged.supply((page, pages), (&self.store, page), how, write);
+        let from = (&self.store, page);
+        let supplied = match self.random.below(2) {
+            0 => self.paged.supply((page, pages), from, how, write),
+            _ => self.paged.supply_and_wait((page, pages), from, how, write),
+        };
         match supplied {
             Ok(next) => {
                 self.there[page as usize..][..pages as usize].fill(true);

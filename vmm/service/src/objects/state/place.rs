@@ -6,7 +6,8 @@ use core::cell::Cell;
 /// What the slot of a thread for a right to answer is there for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) enum Queue {
-    /// For nothing: there is none, or what it keeps waits for the end of its thread.
+    /// For nothing: there is none, or what it keeps waits for the end of its thread; or without a
+    /// limit for a page to be told of, by which it is found.
     #[default]
     None,
     /// It can keep a right.
@@ -17,7 +18,8 @@ pub(crate) enum Queue {
     Threads,
     /// What it keeps waits for this turnstile.
     Turnstile(u8),
-    /// Whose right it keeps sleeps: the order is the time of its end.
+    /// Whose right it keeps sleeps, or waits for no longer than so: the order is the time of its
+    /// end.
     Asleep,
     /// Whose right it keeps waits for memory that this guarantee lacks: the order is its turn.
     Waiting(u32),
@@ -52,6 +54,8 @@ pub(crate) struct Noted {
     /// The number of the program of which its slot keeps something; 0: of none.
     pub whose: Cell<u32>,
     pub course: Cell<Course>,
+    /// The memory object of whose pages is to be told by its slot, and the turn; 0: of none.
+    pub tells: Cell<(u32, u64)>,
     /// Whether it is counted as one with a slot.
     pub counted: Cell<bool>,
 }

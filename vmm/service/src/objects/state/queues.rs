@@ -12,13 +12,14 @@
 use intrusive_collections::{Bound, RBTree};
 
 use super::place::{Course, Place, Queue};
-use super::thread::{ByCourse, ByPlace, ByWhose, Thread};
+use super::thread::{ByCourse, ByPlace, ByTold, ByWhose, Thread};
 
 /// The trees.
 pub(crate) struct Queues<'p> {
     by_place: RBTree<ByPlace<'p>>,
     by_whose: RBTree<ByWhose<'p>>,
     by_course: RBTree<ByCourse<'p>>,
+    by_told: RBTree<ByTold<'p>>,
     /// How many threads have a slot, and are not being taken apart; and how much is given now.
     places: u32,
     due: u32,
@@ -30,6 +31,7 @@ impl<'p> Queues<'p> {
             by_place: RBTree::new(ByPlace::new()),
             by_whose: RBTree::new(ByWhose::new()),
             by_course: RBTree::new(ByCourse::new()),
+            by_told: RBTree::new(ByTold::new()),
             places: 0,
             due: 0,
         }
@@ -62,6 +64,14 @@ impl<'p> Queues<'p> {
                 self.by_course.insert(thread);
             }
         }
+        let tells = thread.tells();
+        if tells != thread.noted.tells.get() {
+            self.untell(thread);
+            thread.noted.tells.set(tells);
+            if tells.0 != 0 {
+                self.by_told.insert(thread);
+            }
+        }
     }
 
     /// Forgets a thread.
@@ -69,6 +79,7 @@ impl<'p> Queues<'p> {
         self.unplace(thread);
         self.unown(thread);
         self.uncourse(thread);
+        self.untell(thread);
         self.count(thread, false);
     }
 
@@ -119,9 +130,27 @@ impl<'p> Queues<'p> {
         thread.noted.course.set(Course::None);
     }
 
-    /// How many are in one, and in the course of something.
-    pub fn counts(&self) -> [usize; 2] {
-        [self.by_place.iter().count(), self.by_course.iter().count()]
+    fn untell(&mut self, thread: &Thread<'p>) {
+        let tells = thread.noted.tells.get();
+        if tells.0 != 0 {
+            self.by_told.find_mut(&tells).remove();
+        }
+        thread.noted.tells.set((0, 0));
+    }
+
+    /// How many are in one, in the course of something, and wait to be told of a page.
+    pub fn counts(&self) -> [usize; 3] {
+        let [places, courses] = [self.by_place.iter().count(), self.by_course.iter().count()];
+        [places, courses, self.by_told.iter().count()]
+    }
+
+    /// The thread by whose slot is to be told of a page of a memory object, behind this turn.
+    pub fn told_of(&self, memory: u32, behind: u64) -> Option<&'p Thread<'p>> {
+        if self.by_told.is_empty() {
+            return None;
+        }
+        let found = self.by_told.lower_bound(Bound::Excluded(&(memory, behind))).clone_pointer();
+        found.filter(|thread| thread.noted.tells.get().0 == memory)
     }
 
     /// The first that is in the course of this.

@@ -5,7 +5,9 @@ use core::cell::Cell;
 
 use intrusive_collections::{KeyAdapter, RBTreeLink};
 use vmm::{CPtr, ThreadParts};
-use vmm_client::objects::{Amounts, FaultPolicy, Message, Request, State, MAX_CAPABILITIES};
+use vmm_client::objects::{
+    Amounts, Answer, FaultPolicy, Message, Refusal, Request, State, MAX_CAPABILITIES,
+};
 
 use super::object::Object;
 use super::place::{Course, Noted, Place, Queue};
@@ -46,13 +48,55 @@ pub(crate) struct Held {
     /// The number of the program that the message was one of: it sent it itself, or whoever it
     /// passed its capability to. The right to answer is in the slot of the thread that has this.
     pub whose: u32,
-    /// Its answer; `None` of a thread that does not wait for answers, and is held itself.
-    pub answer: Option<Message>,
+    /// Whether it is answered with the thread's `message`; otherwise it is a thread that does not
+    /// wait for answers, and is held itself.
+    pub answers: bool,
     /// The number of what tells when the others had their turn.
     pub turnstile: u8,
     pub due: Due,
     /// When it is given, in milliseconds of the clock: the answer of one that sleeps.
     pub until: Option<u64>,
+    /// What its answer is kept for, of one that waits to be told of a page.
+    pub tells: Option<Tells>,
+}
+
+/// The number of no turnstile.
+pub(crate) const NO_TURNSTILE: u8 = u8::MAX;
+
+/// The pages of which a pager waits to be told.
+#[derive(Clone, Copy)]
+pub(crate) struct Tells {
+    /// The number of the memory object, and the badge of the capability to it that came.
+    pub memory: u32,
+    pub badge: u32,
+    /// How many pages its request has done, and whether it did anything but to ask.
+    pub done: u32,
+    pub acted: bool,
+    /// Those with lower numbers came before.
+    pub turn: u64,
+}
+
+impl Held {
+    /// Whether its answer is kept for what the one who waits asked for, not for others' turns.
+    pub fn is_asked_for(&self) -> bool {
+        self.until.is_some() || self.tells.is_some()
+    }
+
+    /// What is answered to one that does not get what it waits for. Of a request that did something
+    /// that is no refusal.
+    pub fn in_vain(&self, why: Refusal) -> Message {
+        match self.tells {
+            Some(tells) if tells.acted => tells.of_none(),
+            _ => why.encode(),
+        }
+    }
+}
+
+impl Tells {
+    /// The answer that no page is waited for.
+    pub fn of_none(&self) -> Message {
+        Answer::Wanted { done: self.done, waits: false, page: 0, write: false }.encode()
+    }
 }
 
 /// How far a thread is suspended by request: it has a space in which nothing is mapped, so that the
@@ -101,6 +145,7 @@ pub(crate) struct Thread<'p> {
     by_mapping: RBTreeLink,
     by_deadline: RBTreeLink,
     by_order: RBTreeLink,
+    by_told: RBTreeLink,
     /// Where it is in the queues.
     pub noted: Noted,
     /// Whose it is.
@@ -117,6 +162,8 @@ pub(crate) struct Thread<'p> {
     pub reply: Cell<CPtr>,
     pub waiting: Cell<Option<Waiting>>,
     pub held: Cell<Option<Held>>,
+    /// What is answered by the slot, of what `held` says that it answers.
+    pub message: Cell<Message>,
     /// The page that it waits for; set by `Waits::set` alone.
     pub paging: Cell<Option<PageWait>>,
     /// Its fault, until its program is let go on from that.
@@ -159,10 +206,13 @@ mod adapters {
     intrusive_adapter!(
         pub(crate) ByOrder<'p> = &'p Thread<'p>: Thread<'p> { by_order => RBTreeLink }
     );
+    intrusive_adapter!(
+        pub(crate) ByTold<'p> = &'p Thread<'p>: Thread<'p> { by_told => RBTreeLink }
+    );
 }
 
 pub(crate) use adapters::{
-    ByCourse, ByDeadline, ByMapping, ByOrder, ByPage, ByPlace, ByProgram, ByWhose,
+    ByCourse, ByDeadline, ByMapping, ByOrder, ByPage, ByPlace, ByProgram, ByTold, ByWhose,
 };
 
 impl<'a> KeyAdapter<'a> for ByProgram<'_> {
@@ -239,6 +289,15 @@ impl<'a> KeyAdapter<'a> for ByOrder<'_> {
     }
 }
 
+impl<'a> KeyAdapter<'a> for ByTold<'_> {
+    /// The memory object of whose pages is to be told by its slot, and the turn.
+    type Key = (u32, u64);
+
+    fn get_key(&self, thread: &'a Thread<'_>) -> (u32, u64) {
+        thread.noted.tells.get()
+    }
+}
+
 impl Thread<'_> {
     /// Whether it is the one that its program begins with.
     pub fn is_first(&self) -> bool {
@@ -258,15 +317,24 @@ impl Thread<'_> {
     /// Where its slot is in the queues.
     pub fn place(&self) -> Place {
         match (self.held.get(), self.waiting.get()) {
-            (Some(Held { due: Due::Now, answer: Some(_), .. }), _) => (Queue::Answers, 0),
+            (Some(Held { due: Due::Now, answers: true, .. }), _) => (Queue::Answers, 0),
             (Some(Held { due: Due::Now, .. }), _) => (Queue::Threads, 0),
             _ if self.is_ending() => (Queue::None, 0),
-            (Some(Held { until: Some(until), .. }), _) => (Queue::Asleep, until),
+            (Some(Held { turnstile: NO_TURNSTILE, until: Some(until), .. }), _) => {
+                (Queue::Asleep, until)
+            }
+            (Some(Held { turnstile: NO_TURNSTILE, tells: Some(_), .. }), _) => (Queue::None, 0),
             (Some(Held { turnstile, .. }), _) => (Queue::Turnstile(turnstile), 0),
             (None, Some(Waiting { turn, lacks, .. })) => (Queue::Waiting(lacks), turn),
             (None, None) if self.has_slot() => (Queue::Free, 0),
             (None, None) => (Queue::None, 0),
         }
+    }
+
+    /// The memory object of whose pages is to be told by its slot, and the turn; 0: of none.
+    pub fn tells(&self) -> (u32, u64) {
+        let held = self.held.get().filter(|held| held.due == Due::Later);
+        held.and_then(|held| held.tells).map_or((0, 0), |tells| (tells.memory, tells.turn))
     }
 
     /// Whether it has a slot for a right to answer, and is not being taken apart.

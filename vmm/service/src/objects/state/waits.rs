@@ -3,7 +3,7 @@
 
 use intrusive_collections::{Bound, RBTree};
 
-use super::supplied::{Order, PageWait};
+use super::supplied::{Order, PageWait, Phase};
 use super::thread::{ByDeadline, ByMapping, ByOrder, ByPage, Thread};
 
 /// Free memory in two ways of counting, in bytes: what frames are cut from, and what is in no frame
@@ -51,6 +51,23 @@ impl<'p> Waits<'p> {
         if let Some(order) = wait.order() {
             self.by_order.insert(thread);
             self.due += u32::from(order == Order::GoesOn);
+        }
+    }
+
+    /// Notes that the pager of a thread that waits was told, or was not.
+    pub fn set_told(&mut self, thread: &'p Thread<'p>, told: bool) {
+        let Some(wait) = thread.paging.get() else { return };
+        let phase = Phase::Waits { told };
+        if !wait.waits() || wait.phase == phase {
+            return;
+        }
+        // In the other trees it stays where it is.
+        if told {
+            self.by_order.find_mut(&(Order::Untold(wait.memory), wait.turn)).remove();
+        }
+        thread.paging.set(Some(PageWait { phase, ..wait }));
+        if !told {
+            self.by_order.insert(thread);
         }
     }
 
