@@ -176,7 +176,11 @@ impl ObjectMap {
     /// `from`.
     #[inline(always)]
     pub fn alloc_zeroed(&self, from: usize) -> Option<usize> {
-        let word = (from..WORDS).find(|&word| self.zeroed(word) != 0)?;
+        // Mostly it is in that word.
+        let mut word = from % WORDS;
+        if self.zeroed(word) == 0 {
+            word = (word..WORDS).find(|&word| self.zeroed(word) != 0)?;
+        }
         let zeroed = self.zeroed(word);
         let rest = zeroed & (zeroed - 1);
         if rest == 0 && self.is_last_zeroed_word(word) {

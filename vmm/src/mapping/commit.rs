@@ -158,27 +158,27 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (size_bits, mobility) = (self.geometry.page_bits, site.mobility);
         let taken = self
             .alloc_or_prune(|alloc, kernel| alloc.alloc_frames(kernel, size_bits, 1, mobility))?;
-        let clean = match taken {
-            AllocatedFrames::Zeroed(clean) => clean,
-            AllocatedFrames::Dirty(dirty) => self.zero_frames(reserve, dirty)?,
+        let (clean, came_clean) = match taken {
+            AllocatedFrames::Zeroed(clean) => (clean, true),
+            AllocatedFrames::Dirty(dirty) => (self.zero_frames(reserve, dirty)?, false),
         };
-        self.commit_frame(reserve, site, page, clean.frames())
+        self.commit_frame(reserve, site, page, (clean.frames(), came_clean))
     }
 
-    /// Maps one frame, which holds what the page is to begin with, at `page` of `region`. A failure
-    /// frees it.
+    /// Maps one frame, which holds what the page is to begin with, at `page` of `region`. `more`
+    /// says whether clean frames for other pages may be at hand. A failure frees it.
     #[inline]
     pub(super) fn commit_frame(
         &mut self,
         reserve: &mut Reserve,
         site: &Site<'p>,
         page: PageRange,
-        frames: Frames,
+        (frames, more): (Frames, bool),
     ) -> Result {
         let extent = site.page(page.start(), frames);
         match self.map_page(reserve, site, &extent) {
             Ok(None) => {}
-            Ok(Some(single)) => self.open_block(site, single, page.start()),
+            Ok(Some(single)) => self.open_block(site, single, page.start(), more),
             Err(error) => {
                 self.free_unused(&extent);
                 self.try_free_empty_tables_in(site.space, page);

@@ -102,7 +102,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             return Err(error);
         }
         let site = self.site(space, region);
-        self.commit_frame(reserve, &site, page, frames)
+        self.commit_frame(reserve, &site, page, (frames, is_clear))
     }
 
     /// Writes all of a frame that is mapped nowhere: `bytes` from its byte `skipped` on, and zeros

@@ -126,9 +126,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Keeps the block of a page that is recorded by itself, if a caller may map other pages of it
-    /// one by one.
+    /// one by one, and `more` says that there may be frames for that.
     #[inline(always)]
-    pub(crate) fn open_block(&mut self, site: &Site<'p>, single: Single<'p>, page: VirtAddr) {
+    pub(crate) fn open_block(
+        &mut self,
+        site: &Site<'p>,
+        single: Single<'p>,
+        page: VirtAddr,
+        more: bool,
+    ) {
         let known = self.open_blocks.find_in(&self.geometry, site.space, page.bits());
         if let Some((_, links)) = known {
             if core::ptr::eq(links.node, single.node) {
@@ -140,7 +146,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // Frames that are not cached as others may have to leave the direct map first.
         let alike = site.callers && !site.strided && site.cache == CachePolicy::WriteBack;
         let others = site.high - site.low != self.geometry.page_bytes();
-        if alike && others && self.short_cuts {
+        if alike && others && more && self.short_cuts {
             let Vmm { open_blocks, pools, geometry, .. } = self;
             // An append cursor would go on with pages that can be in the window from now on.
             let extents = site.space.extents_mut();

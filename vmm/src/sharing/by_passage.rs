@@ -198,7 +198,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some(node) = node {
             // A window has others in it, so more room.
             let room = room.filter(|_| !node.is_window());
-            self.open_block(site, Single { node, table, room }, page);
+            self.open_block(site, Single { node, table, room }, page, true);
         }
     }
 }
