@@ -12,7 +12,7 @@ use crate::changing_programs::*;
 use crate::large::{create as create_large, unit, with_large, world as large_world};
 use crate::private::{get, put};
 use crate::support::Target;
-use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World};
+use crate::world::{A, AMPLE, B, C, PAGE, Program, World};
 
 /// A world in which a program is about to ask for something.
 pub struct Scene {

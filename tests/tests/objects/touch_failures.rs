@@ -24,6 +24,7 @@ struct Touch {
 }
 
 type Make = fn() -> Touch;
+type Load = fn(&mut Fixture<'static>, usize) -> Ballast;
 
 const ALL: [Make; 8] = [
     first_touch,
@@ -165,7 +166,7 @@ fn a_touch_that_fails_is_made_again() {
 /// there is enough.
 #[test]
 fn want_of_anything_leaves_a_page_to_be_touched() {
-    let loads: [(&str, fn(&mut Fixture<'static>, usize) -> Ballast); 3] = [
+    let loads: [(&str, Load); 3] = [
         ("frames", |fixture, left| Ballast::of_frames(fixture, left)),
         ("slots", |fixture, left| Ballast::of_slots(fixture, left)),
         ("nodes", |fixture, left| Ballast::of_nodes(fixture, left)),

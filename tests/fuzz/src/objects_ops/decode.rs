@@ -323,8 +323,12 @@ impl World<'_> {
                 Some(Kind::Space) => Some(SPACE_SLOT),
                 _ => None,
             };
-            // Of two accounts one is to be another's.
-            let other = matches!(request, Request::Give { .. }) && slots.len() == 1;
+            // Of two accounts one is to be another's; and now and then who pays is.
+            let other = match request {
+                Request::Give { .. } => slots.len() == 1,
+                Request::Resize { .. } => slots.len() == 1 && bytes.one_in(2),
+                _ => false,
+            };
             let begin = begin.filter(|_| !other);
             if other {
                 right.retain(|slot| *slot != ACCOUNT_SLOT);
