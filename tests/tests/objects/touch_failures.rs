@@ -193,8 +193,8 @@ fn want_of_anything_leaves_a_page_to_be_touched() {
     assert!(refused.iter().all(|&often| often > 2), "{refused:?}");
 }
 
-/// A357: a touch of what a device has, of what nobody maps, and beyond the end of a mapping's memory
-/// brings nothing, and a page that a pager refuses is a fault.
+/// A357: a touch of what a device has, of what nobody maps, and beyond the end of a mapping's
+/// memory brings nothing, and a page that a pager refuses is a fault.
 #[test]
 fn a_touch_that_cannot_be_served_changes_nothing() {
     let mut world = World::new();

@@ -85,8 +85,8 @@ fn rights(bytes: &mut Bytes<'_>) -> Rights {
     }
 }
 
-/// An address, mostly of a mapping or where one may be, or near the first of which a fault's message
-/// does not tell all.
+/// An address, mostly of a mapping or where one may be, or near the first of which a fault's
+/// message does not tell all.
 pub fn address(known: &Known, target: Target, bytes: &mut Bytes<'_>) -> usize {
     let mapped = known.mapped.get(bytes.below(known.mapped.len()));
     match (bytes.below(9), mapped) {
