@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Requests that change something that is there: scenes for each, whose every kernel call fails, and
-//! in which pages, slots and nodes are short. Who makes something new is in `failures`.
+//! Requests that change something that is there: scenes for each, whose every kernel call fails,
+//! and in which pages, slots and nodes are short. Who makes something new is in `failures`.
 
 use vmm::Access;
 use vmm_service::objects::protocol::{

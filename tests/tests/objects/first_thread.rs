@@ -324,8 +324,8 @@ fn a_first_thread_that_fails_leaves_nothing() {
     }
 }
 
-/// A253: while the object of a first thread cannot be taken apart, for what the kernel refuses, it is
-/// in use; then there is a new one.
+/// A253: while the object of a first thread cannot be taken apart, for what the kernel refuses, it
+/// is in use; then there is a new one.
 #[test]
 fn an_object_that_is_not_gone_yet_is_in_use() {
     let (mut world, maker, child) = usual();

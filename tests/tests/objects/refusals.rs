@@ -211,8 +211,8 @@ fn accounts_that_are_too_deep_are_refused() {
     assert_eq!(world.ask(program, memory(1, slot), &[payer]), Ok(Answer::Done {}));
 }
 
-/// A150: a program is loaded from small pages that are there, and pages come from such: paged memory
-/// is neither, nor has anybody the right to it that a source is to be had by.
+/// A150: a program is loaded from small pages that are there, and pages come from such: paged
+/// memory is neither, nor has anybody the right to it that a source is to be had by.
 #[test]
 fn files_and_sources_are_no_paged_or_large_memory() {
     let all = Amounts([3000, 1000, 20_000, 500, 200, 4000, 10_000, 1]);

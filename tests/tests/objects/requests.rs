@@ -221,8 +221,8 @@ fn what_is_promised_is_cleared_when_it_is_touched() {
     }
 }
 
-/// A352: a service starts, with all its records, where one call may clear but a page and nothing was
-/// cleared before.
+/// A352: a service starts, with all its records, where one call may clear but a page and nothing
+/// was cleared before.
 #[test]
 fn a_service_starts_on_memory_that_was_never_cleared() {
     let machine = Machine { most_cleared: PAGE, ..Machine::roomy(Target::Ia32) };

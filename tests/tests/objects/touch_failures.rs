@@ -24,6 +24,7 @@ struct Touch {
 }
 
 type Make = fn() -> Touch;
+type Load = fn(&mut Fixture<'static>, usize) -> Ballast;
 
 const ALL: [Make; 8] = [
     first_touch,
@@ -165,7 +166,7 @@ fn a_touch_that_fails_is_made_again() {
 /// there is enough.
 #[test]
 fn want_of_anything_leaves_a_page_to_be_touched() {
-    let loads: [(&str, fn(&mut Fixture<'static>, usize) -> Ballast); 3] = [
+    let loads: [(&str, Load); 3] = [
         ("frames", |fixture, left| Ballast::of_frames(fixture, left)),
         ("slots", |fixture, left| Ballast::of_slots(fixture, left)),
         ("nodes", |fixture, left| Ballast::of_nodes(fixture, left)),
@@ -192,8 +193,8 @@ fn want_of_anything_leaves_a_page_to_be_touched() {
     assert!(refused.iter().all(|&often| often > 2), "{refused:?}");
 }
 
-/// A357: a touch of what a device has, of what nobody maps, and beyond the end of a mapping's memory
-/// brings nothing, and a page that a pager refuses is a fault.
+/// A357: a touch of what a device has, of what nobody maps, and beyond the end of a mapping's
+/// memory brings nothing, and a page that a pager refuses is a fault.
 #[test]
 fn a_touch_that_cannot_be_served_changes_nothing() {
     let mut world = World::new();

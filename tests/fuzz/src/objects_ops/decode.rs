@@ -85,8 +85,8 @@ fn rights(bytes: &mut Bytes<'_>) -> Rights {
     }
 }
 
-/// An address, mostly of a mapping or where one may be, or near the first of which a fault's message
-/// does not tell all.
+/// An address, mostly of a mapping or where one may be, or near the first of which a fault's
+/// message does not tell all.
 pub fn address(known: &Known, target: Target, bytes: &mut Bytes<'_>) -> usize {
     let mapped = known.mapped.get(bytes.below(known.mapped.len()));
     match (bytes.below(9), mapped) {
@@ -341,8 +341,12 @@ impl World<'_> {
                 Some(Kind::Space) => Some(SPACE_SLOT),
                 _ => None,
             };
-            // Of two accounts one is to be another's.
-            let other = matches!(request, Request::Give { .. }) && slots.len() == 1;
+            // Of two accounts one is to be another's; and now and then who pays is.
+            let other = match request {
+                Request::Give { .. } => slots.len() == 1,
+                Request::Resize { .. } => slots.len() == 1 && bytes.one_in(2),
+                _ => false,
+            };
             let begin = begin.filter(|_| !other);
             if other {
                 right.retain(|slot| *slot != ACCOUNT_SLOT);

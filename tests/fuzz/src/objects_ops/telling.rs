@@ -3,11 +3,19 @@
 //! and what is rarely right by chance: others ended, waits limited, sleep, addresses told.
 
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, FaultPolicy, Kind, PROGRAM_SLOT, Refusal, Request,
+    ACCOUNT_SLOT, AccountOptions, Amounts, FaultPolicy, Kind, MemoryOptions, PROGRAM_SLOT, Refusal,
+    Request, Resource,
 };
 
 use super::world::{CHILD, FIRST, Known, NOTICE, PAGED, SIGNAL, SLOTS, THREAD, World};
 use crate::bytes::Bytes;
+
+/// Accounts of a program's own: a small guarantee, and limits that nothing is behind.
+const ACCOUNTS: [(Amounts, AccountOptions); 3] = [
+    (Amounts([2, 1, 4, 1, 1, 2, 4, 0]), AccountOptions::empty()),
+    (Amounts::MAX, AccountOptions::OVERCOMMIT),
+    (Amounts::MAX, AccountOptions::OVERCOMMIT.union(AccountOptions::WAIT)),
+];
 
 impl World<'_> {
     /// A program makes a notification, if it has none, and does something with it. Returns whether
@@ -31,10 +39,15 @@ impl World<'_> {
             let child = self.child_of(known, bytes);
             let memory = self.slots_of(known, Some(Kind::Memory));
             let memory = memory.get(bytes.below(memory.len())).copied().unwrap_or(PAGED);
+            let mut inner = self.slots_of(known, Some(Kind::Account));
+            inner.retain(|&slot| slot != ACCOUNT_SLOT);
+            let inner = inner.get(bytes.below(inner.len())).copied();
             let told = bytes.pick(&[THREAD, FIRST, child, child]);
             let ms = bytes.pick(&[0, 1, 3, 1000]);
             let slot = 8 + bytes.below(SLOTS as usize - 8) as u32;
-            let (request, slots): (Request, &[u32]) = match bytes.below(14) {
+            let own = [ACCOUNT_SLOT];
+            let by_inner = inner.map(|inner| ([memory, inner], [ACCOUNT_SLOT, inner]));
+            let (request, slots): (Request, &[u32]) = match bytes.below(16) {
                 0 => (Request::Bind {}, &[SIGNAL]),
                 1 => (Request::Unbind {}, &[]),
                 2 => (Request::BindThread {}, &[THREAD, SIGNAL]),
@@ -50,11 +63,35 @@ impl World<'_> {
                     let policy = bytes.pick(&FaultPolicy::ALL);
                     (Request::FirstThread { policy, slot }, &[child, ACCOUNT_SLOT])
                 }
-                _ => (Request::Kill {}, &[child]),
+                13 => (Request::Kill {}, &[child]),
+                _ => match &by_inner {
+                    None => {
+                        let (amounts, options) = bytes.pick(&ACCOUNTS);
+                        (Request::CreateAccount { amounts, options, slot }, &own)
+                    }
+                    Some((sizing, _)) if bytes.one_in(3) => {
+                        (Request::Resize { pages: 1 + bytes.below(9) as u32 }, sizing)
+                    }
+                    // More than anybody has: what is above the account has not as much.
+                    Some((_, [_, inner])) if bytes.one_in(4) => {
+                        let (pages, options) = (1000, MemoryOptions::WRITABLE);
+                        let create = Request::CreateMemory { pages, options, slot };
+                        (create, core::slice::from_ref(inner))
+                    }
+                    Some((_, giving)) => {
+                        let (resource, back) = (bytes.pick(&Resource::ALL), bytes.one_in(2));
+                        let amounts = Amounts::NONE.with(resource, 1);
+                        (Request::Give { amounts, back }, giving)
+                    }
+                },
             };
             let done = self.ask(known, (request, slots), bytes);
-            if let (Request::FirstThread { .. }, Ok(_)) = (request, done) {
-                self.note_kind(known, slot, Kind::Thread);
+            match (request, done) {
+                (Request::FirstThread { .. }, Ok(_)) => self.note_kind(known, slot, Kind::Thread),
+                (Request::CreateAccount { .. }, Ok(_)) => {
+                    self.note_kind(known, slot, Kind::Account);
+                }
+                _ => {}
             }
             self.take_answers();
         }

@@ -39,7 +39,7 @@ impl Ballast {
 
     /// Takes all memory, and all frames of batches that others have but `left`, which need not lie
     /// side by side.
-    #[allow(dead_code)] // what other suites need of it
+    #[allow(dead_code)] // for the suite `objects`, which has this module too
     pub fn of_frames(host: &mut Fixture<'_>, left: usize) -> Ballast {
         let own = host.vmm.own_space();
         let one = RegionOptions::new(1);
@@ -87,7 +87,7 @@ impl Ballast {
     }
 
     /// The same with these objects, to be freed with it.
-    #[allow(dead_code)] // what other suites need of it
+    #[allow(dead_code)] // as before
     pub fn and(mut self, objects: Vec<Object>) -> Ballast {
         self.objects.extend(objects);
         self
