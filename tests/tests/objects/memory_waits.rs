@@ -146,6 +146,7 @@ fn bells(world: &mut World) -> usize {
 fn a_touch_waits_until_memory_comes_back() {
     let (mut world, [(program, start)]) = scene(WAITS);
     let at = start + 5 * PAGE;
+    let crumb = world.fixture.vmm.allocate(Blueprint::Untyped { size_bits: 8 }).unwrap();
     let mut short = Short::of(&mut world, 3);
     waits(&mut world, program, at);
     assert_eq!(resumed(&mut world), []);
@@ -157,6 +158,10 @@ fn a_touch_waits_until_memory_comes_back() {
     for _ in 0..5 {
         assert_eq!(tried(&mut world), (vec![], 0), "nothing has come back, and nothing is tried");
     }
+    // Not enough: it is tried once.
+    world.fixture.vmm.free(crumb).unwrap();
+    assert_eq!(tried(&mut world), (vec![], 1));
+    assert_eq!(tried(&mut world), (vec![], 0));
     assert!(!is_there(&world, program, at));
     short.give(&mut world);
     assert_eq!(resumed(&mut world), [program.start.tcb]);
@@ -265,9 +270,12 @@ fn a_guarantee_does_not_wait_behind_them() {
     let (own, there) = begin(&mut world, AccountOptions::empty());
     let mut short = Short::of(&mut world, 2);
     waits(&mut world, program, start + PAGE);
-    short.give(&mut world);
-    assert_eq!(touch(&mut world, own, there + PAGE), Touched::Done);
-    assert_eq!(resumed(&mut world), []);
+    // Of a frame that was free, and of a block: then fewer frames are free than when it began.
+    for page in 1..3 {
+        short.give(&mut world);
+        assert_eq!(touch(&mut world, own, there + page * PAGE), Touched::Done);
+        assert_eq!(resumed(&mut world), []);
+    }
     short.give(&mut world);
     assert_eq!(resumed(&mut world), [program.start.tcb]);
     short.end(&mut world);
@@ -455,8 +463,16 @@ fn who_waits_for_too_long_has_a_fault() {
     assert_eq!(resumed(&mut world), [child.start.tcb]);
     short.give(&mut world);
     assert_eq!(touch(&mut world, child, at), Touched::Done);
-    // Of another page anew, also of the same once it was unmapped.
-    waits(&mut world, child, at + PAGE);
+    // The same page, once it is gone, is waited for anew.
+    short.end(&mut world);
+    world.finish(child, Request::Unmap { address: start }, &[SPACE_SLOT]);
+    for pages in [1, PAGES] {
+        world.finish(maker, Request::Resize { pages }, &[MEMORY, PATIENT]);
+    }
+    let start = map(&mut world, child, ACCOUNT_SLOT);
+    assert!(world.touch(child, start, Access::Write));
+    let short = Short::of(&mut world, 0);
+    waits(&mut world, child, start + PAGE);
     world.objects.stop_time();
     assert_eq!(world.objects.next_deadline(), None);
     assert_eq!(resumed(&mut world), [], "without a clock it waits for as long as it takes");

@@ -237,6 +237,14 @@ impl Object<'_> {
         }
     }
 
+    /// Nothing is told of it as an account, and nothing of its last user is left.
+    pub fn begin_threshold(&self) {
+        self.threshold.set(None);
+        self.low.set(false);
+        self.next_low.set(None);
+        self.first_low.set(None);
+    }
+
     /// Its pages, of the smallest size, if they are large ones.
     pub fn large_pages(&self) -> u32 {
         match self.what.get() {

@@ -124,10 +124,7 @@ impl<'p> Tables<'p> {
         }
         node.listed.set(false);
         node.relieved.set(false);
-        node.threshold.set(None);
-        node.low.set(false);
-        node.next_low.set(None);
-        node.first_low.set(None);
+        node.begin_threshold();
         node.waiters.set(0);
         node.next_relieved.set(None);
         node.first_relieved.set(None);
