@@ -50,6 +50,7 @@ TABLE = (
     ("run.sh dump-demo", "qemu", '"$SCRIPTS/run.sh" dump-demo'),
     ("qemu-scripts/run.sh dump-demo", "qemu", '"$SCRIPTS/run.sh" dump-demo'),
     ("run.sh gaps --release-kernel --icount", "qemu", '"$SCRIPTS/run.sh" gaps --release-kernel --icount'),
+    ("qemu-scripts/run.sh --client snapshot", "qemu", '"$SCRIPTS/run.sh" --client snapshot'),
     ("run.sh --client FILE... [-- ARGUMENTS]", "qemu", '"$SCRIPTS/run.sh" --client "$folder/worker"'),
     ("run.sh PROGRAM", "qemu", '"$SCRIPTS/run.sh" "$program"'),
     ("stress.sh --memory 32M --seconds 60", "stress", '"$SCRIPTS/stress.sh" --seconds 600 --memory 32M'),
