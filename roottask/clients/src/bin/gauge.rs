@@ -31,7 +31,8 @@ const PAGES: u32 = 16;
 /// were derived from it, 5 programs made, loaded, started, waited for and given back, 6 threads
 /// started that end themselves, and waited for, 7 pages that a thread waits for, 8 pages supplied
 /// sixteen at a time, 9 pages taken back that are mapped, 10 programs as those of 5 with few slots,
-/// 11 pages as those of 7, where the pager is told by a notification.
+/// 11 pages as those of 7, where the pager is told by a notification, 12 pages that are touched, 13
+/// pages that are brought by request.
 fn main(program: &Program, what: usize) -> Result {
     let account = program.account();
     assert_eq!(take_slot()?, FILE_SLOT);
@@ -102,6 +103,22 @@ fn measure(program: &Program, account: &Account, what: usize) -> Result<u64> {
             notification.destroy()?;
         }
         7..=9 | 11 => ticks = measure_paging(program, account, what)?,
+        12 | 13 => {
+            let memory = account.create_memory(TIMES as u32)?;
+            let mapping = program.space().map(&memory, Rights::READ_WRITE, account)?;
+            let start = now();
+            match what {
+                12 => (0..TIMES).for_each(|page| {
+                    let word = (mapping.address() + page * PAGE_BYTES) as *mut usize;
+                    // SAFETY: it is mapped, and nobody else's.
+                    unsafe { word.write_volatile(page) };
+                }),
+                _ => mapping.populate()?,
+            }
+            timed(start);
+            mapping.unmap()?;
+            memory.destroy()?;
+        }
         _ => {
             let file = Memory::from_slot(FILE_SLOT);
             let (notification, told) = account.create_notification()?;

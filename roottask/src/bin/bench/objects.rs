@@ -10,6 +10,8 @@ use vmm_service::server::{End, Notice};
 
 use roottask::measure::{Cost, Row};
 
+use super::service::in_library;
+
 /// The program that measures.
 static GAUGE: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/gauge"));
 /// One that ends at once.
@@ -22,7 +24,7 @@ const AMOUNTS: Amounts = Amounts([600, 400, 1200, 30, 20, 400, 600, 0]);
 
 /// `object_info`, `object_create`, `object_map`, `object_revoke_100`, `program_start_end`,
 /// `thread_start_join`, `pager_supply_1`, `pager_supply_16`, `take_back_1`, `program_few_slots`,
-/// `pager_supply_1_notified`.
+/// `pager_supply_1_notified`, `object_touch`, `object_populate`.
 ///
 /// An object of a page is made; one of 16 is mapped, of which none is there; a capability is
 /// revoked of which a hundred were derived, and the unit is one of those. A program is made, loaded
@@ -30,7 +32,9 @@ const AMOUNTS: Amounts = Amounts([600, 400, 1200, 30, 20, 400, 600, 0]);
 /// slots; a thread is started, ends itself, and is waited for in the same way. A page of paged
 /// memory is touched by a thread, and its pager, which waits for that, supplies it until that goes
 /// on; sixteen are supplied by one request, and nobody waits; one is taken back that is mapped once.
-/// The last is a page that a pager supplies which is told by a notification, and asks.
+/// Then a page that a pager supplies which is told by a notification, and asks. At last pages of a
+/// memory object that are there for the first time: each touched, or all of them by requests for
+/// it; their floor is the same in the library, in a space of its own.
 pub fn run(vmm: &mut Manager) -> Result {
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
     measure(vmm, endpoint.slot()).map_err(|failure| match failure {
@@ -45,7 +49,7 @@ fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
     let amounts = Amounts::MAX.with(Resource::LargePages, 0);
     let mut server = Server::new(vmm, endpoint, amounts, Options { report, ..Options::default() })?;
     // Once for all that is made at a first time.
-    for what in 0..=11 {
+    for what in 0..=13 {
         life(vmm, &mut server, what)?;
     }
     let before = vmm.kernel_calls().total();
@@ -63,6 +67,12 @@ fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
         ("take_back_1", "page"),
         ("program_few_slots", "program"),
         ("pager_supply_1_notified", "page"),
+        ("object_touch", "page"),
+        ("object_populate", "page"),
+    ];
+    let floors = [
+        ("object_touch", in_library(vmm, (TIMES, 1))?),
+        ("object_populate", in_library(vmm, (TIMES, TIMES))?),
     ];
     for (what, (name, unit)) in rows.into_iter().enumerate() {
         let before = vmm.kernel_calls().total();
@@ -70,7 +80,8 @@ fn measure(vmm: &mut Manager, endpoint: vmm::CPtr) -> Outcome {
         // Both times that it is done, and what comes before and after.
         let calls = (vmm.kernel_calls().total() - before).saturating_sub(idle) / 2;
         let cost = Cost { instructions, calls, page_maps: 0, bytes: 0 };
-        Row::new(name, unit, TIMES).print(&cost, None, None);
+        let floor = floors.into_iter().find(|(of, _)| *of == name).map(|(_, floor)| floor);
+        Row::new(name, unit, TIMES).print(&cost, floor, None);
     }
     Ok(server.close(vmm)?)
 }

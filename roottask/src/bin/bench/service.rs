@@ -64,7 +64,7 @@ fn measure(vmm: &mut Manager, server: &mut Server) -> Outcome<Cost> {
     let before = vmm.kernel_calls().total();
     life(vmm, server, 1)?;
     let idle = vmm.kernel_calls().total() - before;
-    let floors = [0, in_library(vmm, 1)?, in_library(vmm, TIMES)?];
+    let floors = [0, in_library(vmm, (TIMES, 1))?, in_library(vmm, (TIMES, TIMES))?];
     let rows = [("service_null", "call"), ("service_map_1", "page"), ("service_map_256", "page")];
     let mut null = None;
     for (what, ((name, unit), floor)) in rows.into_iter().zip(floors).enumerate() {
@@ -124,12 +124,12 @@ fn bare(vmm: &mut Manager, server: &mut Server) -> Outcome<u64> {
     }
 }
 
-/// Instructions of mapping as many pages in the library, `step` of them at a time.
-fn in_library(vmm: &mut Manager, step: usize) -> Result<u64> {
+/// Instructions of mapping so many pages in the library, `step` of them at a time.
+pub fn in_library(vmm: &mut Manager, (pages, step): (usize, usize)) -> Result<u64> {
     let space = vmm.create_space()?;
-    let region = vmm.reserve(space, &RegionOptions::new(TIMES))?;
+    let region = vmm.reserve(space, &RegionOptions::new(pages))?;
     let (_, mapped) = cost(vmm, |vmm| {
-        (0..TIMES).step_by(step).try_for_each(|page| {
+        (0..pages).step_by(step).try_for_each(|page| {
             vmm.populate(space, Pages::at(region.start().bits() + page * 4096).count(step))
         })
     })?;
