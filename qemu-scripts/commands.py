@@ -70,6 +70,7 @@ TABLE = (
     ("VMM_MESSAGES=1000000 cargo test --test objects hostile", "host", "cargo test --no-fail-fast"),
     ("VMM_MESSAGES=1000000 cargo test --profile unchecked --test objects hostile", "thorough",
      "cargo test --profile unchecked --no-fail-fast"),
+    ("VMM_HISTORIES=5000 cargo test --test objects foreseen", "host", "cargo test --no-fail-fast"),
     ("VMM_MESSAGES=1000000 cargo test --test service random", "host", "cargo test --no-fail-fast"),
     ("SMALL_SCOPE_SECONDS=60 cargo test --test core small_scope -- --nocapture", "host",
      "SMALL_SCOPE_SECONDS=30 cargo test --no-fail-fast"),

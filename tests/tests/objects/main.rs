@@ -18,6 +18,7 @@
 //! | `resizing` | memory made smaller and larger |
 //! | `refusals` | what each request is refused for, with nothing changed |
 //! | `end_failures` | each call fails by which programs, threads and accounts end |
+//! | `foreseen` | random histories, each answer of which a reference model foresees |
 //! | `failures` | each kernel call of each request fails: nothing is lost |
 //! | `changing`, `changing_programs`, `changing_failures` | the same of requests that change what is there |
 //! | `touch_failures` | the same of touches of pages |
@@ -72,6 +73,7 @@ mod faults;
 mod few_slots;
 mod first_page;
 mod first_thread;
+mod foreseen;
 mod given;
 mod held;
 mod hostile;
