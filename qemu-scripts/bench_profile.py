@@ -150,7 +150,7 @@ def main(words):
     # As bench.sh does: they cost look-ups up to 6 %.
     os.environ["VMM_WITHOUT_FRAME_POINTERS"] = "1"
     toolchain.set_up(wanted.arch)
-    elf = toolchain.build(SCRIPT, wanted.arch, "release", "release", "bench")
+    elf = toolchain.build_one(SCRIPT, wanted.arch, "release", "release", "bench")
     with tempfile.TemporaryDirectory() as folder:
         printed, counted = boot(wanted.arch, elf, wanted.part, folder)
     rows, runs = rows_of(printed), runs_of(counted)

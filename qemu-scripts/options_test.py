@@ -15,6 +15,7 @@ PARTS = {"lib.sh", "tracks.sh", "options.sh"}
 # What is called by other scripts alone, with what these know.
 CALLED = {
     "run.py", "stress.py", "bench.py", "mutants.py", "linux_compare.py", "memory_table.py", "swap_demo.py",
+    "bench_profile.py",
 }
 SEEDS = "it takes a whole number from 0 to 999999999"
 

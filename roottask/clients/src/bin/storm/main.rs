@@ -26,7 +26,7 @@ program!(main);
 
 /// After so many messages it begins anew: its account fills with objects to which it has lost its
 /// capabilities.
-const ANEW: usize = 256;
+const ANEW: usize = 128;
 
 fn main(program: &Program, messages: usize) -> Result {
     let mut random = Random::new(messages as u32 | 1);
