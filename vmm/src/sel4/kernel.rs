@@ -16,6 +16,7 @@ use sel4::{
     cap, cap_type, AbsoluteCPtr, CNodeCapData, CapRights, FrameObjectType, ObjectBlueprint,
     TranslationTableObjectType, VmAttributes,
 };
+use untyped_alloc::Error as AllocatorError;
 use untyped_alloc::{
     Blueprint, CPtr, CSpaceInfo, CachePolicy, CapPath, Kernel, KernelError, KernelResult, Memory,
     Rights, UntypedInfo,
@@ -218,8 +219,13 @@ pub fn start_with<const PAGES: usize>(
     vmm.protect_in_place(u8::MAX)?;
     vmm.limit_clearing(options.most_cleared);
     vmm.clear_ahead(options.cleared_at_boot)?;
-    if options.direct_map {
-        vmm.make_direct_map()?;
+    while let Err(error) = if options.direct_map { vmm.make_direct_map() } else { Ok(()) } {
+        match error {
+            // There is nobody yet who could wait for that.
+            Error::Allocator(AllocatorError::NeedsClearing { bytes }) if vmm.clear(bytes)? != 0 => {
+            }
+            other => return Err(other),
+        }
     }
     OWN_SPACE.store(ptr::from_ref(vmm.own) as usize, Ordering::Relaxed);
     Ok(vmm)
