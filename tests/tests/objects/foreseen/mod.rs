@@ -122,14 +122,18 @@ impl History {
     }
 
     fn rights(&mut self) -> Rights {
+        let all = Rights::READ_WRITE | Rights::USE | Rights::REVOKE | Rights::DESTROY;
         self.random.pick(&[
+            all,
+            all,
+            all.difference(Rights::WRITE),
+            Rights::USE | Rights::REVOKE,
             Rights::READ,
             Rights::READ_WRITE,
             Rights::READ_WRITE | Rights::USE,
             Rights::USE,
             Rights::READ | Rights::USE | Rights::DESTROY,
             Rights::WRITE,
-            Rights::READ_WRITE | Rights::USE | Rights::REVOKE | Rights::DESTROY,
         ])
     }
 
@@ -145,7 +149,7 @@ impl History {
     fn random_request(&mut self, program: usize) -> (Request, Vec<u32>) {
         let pages = self.random.pick(&[0, 1, 2, 5, 20, 200]);
         let slot = self.slot(Some(program));
-        match self.random.below(28) {
+        match self.random.below(32) {
             0 | 1 | 26 => {
                 let options = self.random.pick(&[
                     AccountOptions::empty(),
@@ -171,11 +175,11 @@ impl History {
                 let options = self.random.pick(&[MemoryOptions::WRITABLE, MemoryOptions::empty()]);
                 (Request::CreateMemory { pages, options, slot }, vec![self.account(program)])
             }
-            6 | 7 => {
+            6 | 7 | 30..=31 => {
                 let (rights, of) = (self.rights(), self.held(program, |_| true));
                 (Request::Restrict { rights, slot }, vec![of, self.account(program)])
             }
-            8 => {
+            8 | 28..=29 => {
                 let slot = if self.random.one_in(2) { 0 } else { slot };
                 (Request::Revoke { slot }, vec![self.held(program, |_| true)])
             }
