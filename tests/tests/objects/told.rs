@@ -310,6 +310,16 @@ fn who_waits_has_no_further_turn() {
         world.ask(pager, supply(page, 1, page, Supply::Copy, false), BOTH).unwrap();
         assert_eq!(going_on(&mut world), [reader.start.tcb]);
     }
+    // Where the clock is lost meanwhile, that is told when the others had their turn.
+    let slot = send(&mut world, pager, Request::NextFault { wait: 2 }, &[A]).unwrap();
+    assert_eq!(world.objects.charge_time(badge, 0, 1000), Some(90));
+    assert!(world.objects.hold_kept(round));
+    world.objects.stop_time();
+    world.check();
+    assert_eq!(woken(&mut world), []);
+    while world.objects.come_round(round, 0) {}
+    assert_eq!(woken(&mut world), [(slot, Err(Refusal::NoClock {}))]);
+    world.objects.set_time(60);
     // Who sleeps has nothing to be told, and the end of what is waited for is told at once.
     crate::time::sleep(&mut world, pager, 5).unwrap();
     assert!(!world.objects.hold_kept(round));

@@ -49,6 +49,16 @@ impl<'p> Objects<'p> {
             let (due, until, tells) = (Due::Now, None, None);
             self.set_held(thread, Some(Held { due, until, tells, ..held }));
         }
+        // Whose turn is over too is told so when the others had theirs.
+        let waits = |thread: &Thread<'p>| {
+            let held = thread.held.get().filter(|held| held.due == Due::Later);
+            held.is_some_and(|held| held.until.is_some()) && !thread.is_ending()
+        };
+        while let Some(thread) = self.find_thread(waits) {
+            let Some(held) = thread.held.get() else { break };
+            thread.message.set(held.in_vain(Refusal::NoClock {}));
+            self.set_held(thread, Some(Held { until: None, tells: None, ..held }));
+        }
         while let Some((thread, _)) = self.waits.next_late() {
             let wait = thread.paging.get();
             self.waits.set(thread, wait.map(|wait| PageWait { until: None, ..wait }));
