@@ -15,6 +15,7 @@ mod boot;
 mod error;
 mod fixture;
 mod machine;
+pub mod random;
 mod refusal;
 mod snapshot;
 pub mod texts;

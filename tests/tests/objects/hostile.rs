@@ -4,23 +4,14 @@
 //! many histories there are where that is not said, `VMM_SEED` which.
 
 use vmm_service::objects::protocol::{Refusal, Request};
+use vmm_tests::support::random::{Random, setting};
 
 use crate::objects_ops::{Tally, run};
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 /// Bytes that look random, the same for the same seed.
 fn input(seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..6000).map(|_| next()).collect()
+    let mut random = Random::seeded(seed);
+    (0..6000).map(|_| (random.bits() >> 32) as u8).collect()
 }
 
 /// How many histories there are without a number.

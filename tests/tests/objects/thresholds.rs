@@ -7,6 +7,7 @@ use vmm_service::objects::protocol::{
     Rights, SPACE_SLOT,
 };
 use vmm_tests::model::Cap;
+use vmm_tests::support::random::Random;
 
 use crate::support::Fixture;
 use crate::support::ballast::Ballast;
@@ -389,13 +390,8 @@ fn want_keeps_nobody_from_being_told() {
 #[test]
 fn any_history_tells_what_is_so() {
     const ACCOUNTS: u32 = 3;
-    let mut random = 0x2545_f491_4f6c_dd1d_u64;
-    let mut below = |most: u32| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random >> 33) as u32 % most
-    };
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut below = |most: u32| random.below(most as usize) as u32;
     let mut rung = 0;
     for _ in 0..6 {
         let (mut world, program) = scene(AccountOptions::empty());

@@ -196,16 +196,7 @@ pub fn sleep(
     program: Program,
     ms: u32,
 ) -> Result<vmm::CPtr, Box<Result<Answer, Refusal>>> {
-    let [Arrived::Own(badge)] = world.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
-    let outcome = world.send(badge, &Request::Sleep { ms }.encode(), &[]);
-    world.check();
-    match (outcome.waits, outcome.answer) {
-        (Some(slot), None) => Ok(slot),
-        (None, Some(answer)) => {
-            Err(Box::new(answer_or_refusal(answer.label(), answer.words()).unwrap()))
-        }
-        other => panic!("{other:?}"),
-    }
+    world.ask_to_wait(program, Request::Sleep { ms }, &[])
 }
 
 /// Who is answered now, and what.

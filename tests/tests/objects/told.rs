@@ -1,42 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Pagers that wait to be told of a page: answered by the touch, by the time, by what ends.
 
-use vmm::{Access, CPtr};
+use vmm::Access;
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Amounts, Answer, FOREVER, FaultPolicy, PROGRAM_SLOT, Refusal, Request, Rights,
-    SPACE_SLOT, Supply, answer_or_refusal,
+    SPACE_SLOT, Supply,
 };
 use vmm_service::objects::{Arrived, Turnstile};
 
 use crate::controls::begin;
 use crate::paging::{BOTH, NEXT, going_on, scene, supply, waits, wanted};
 use crate::time::woken;
-use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World, account};
+use crate::world::{A, AMPLE, B, C, D, PAGE, account};
 
 /// Waits for as long as it takes.
 const WAIT: Request = Request::NextFault { wait: FOREVER };
 const GONE: Result<Answer, Refusal> = Err(Refusal::Gone { place: 0 });
 const END: Request = Request::EndThread { code: 0, own: false };
-
-/// Sends a request of a pager. Returns the slot that keeps the right to answer, or the answer.
-fn send(
-    world: &mut World,
-    program: Program,
-    request: Request,
-    slots: &[u32],
-) -> Result<CPtr, Box<Result<Answer, Refusal>>> {
-    let [Arrived::Own(badge)] = world.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
-    let arrived = world.arrive(program, slots);
-    let outcome = world.send(badge, &request.encode(), &arrived);
-    world.check();
-    match (outcome.waits, outcome.answer) {
-        (Some(slot), None) => Ok(slot),
-        (None, Some(answer)) => {
-            Err(Box::new(answer_or_refusal(answer.label(), answer.words()).unwrap()))
-        }
-        other => panic!("{other:?}"),
-    }
-}
 
 /// A supply of one page that waits for the next.
 fn then_wait(page: u32, wait: u32) -> Request {
@@ -53,7 +33,7 @@ fn a_touch_tells_who_waits() {
     world.ask(pager, notification, &[ACCOUNT_SLOT]).unwrap();
     world.ask(pager, Request::TellFaults {}, &[A, D]).unwrap();
     let begun = world.figures();
-    let slot = send(&mut world, pager, WAIT, &[A]).expect("it waits");
+    let slot = world.ask_to_wait(pager, WAIT, &[A]).expect("it waits");
     assert_eq!(world.figures(), begun, "it takes nothing");
     assert_eq!(woken(&mut world), []);
     for page in 0..4 {
@@ -62,7 +42,7 @@ fn a_touch_tells_who_waits() {
         assert_eq!(woken(&mut world), [(slot, told)]);
         assert_eq!(world.notices(), 0, "it was told");
         assert_eq!(woken(&mut world), []);
-        let again = send(&mut world, pager, then_wait(page, FOREVER), BOTH);
+        let again = world.ask_to_wait(pager, then_wait(page, FOREVER), BOTH);
         assert_eq!(again, Ok(slot), "the page is there, and no other is waited for");
         assert_eq!(going_on(&mut world), [reader.start.tcb]);
         assert!(world.touch(reader, start + page as usize * PAGE, Access::Write));
@@ -75,10 +55,10 @@ fn a_touch_tells_who_waits() {
     assert_eq!(going_on(&mut world), [reader.start.tcb]);
     assert!(waits(&mut world, reader, start + PAGE, Access::Read));
     assert_eq!(world.notices(), 1, "nobody waited to be told");
-    assert_eq!(send(&mut world, pager, WAIT, &[A]), Err(Box::new(wanted(0, Some((1, false))))));
+    assert_eq!(world.ask_to_wait(pager, WAIT, &[A]), Err(Box::new(wanted(0, Some((1, false))))));
     // The other requests of a pager wait, too.
     let refuse = Request::Refuse { page: 1, wait: FOREVER };
-    assert_eq!(send(&mut world, pager, refuse, &[A]), Ok(slot));
+    assert_eq!(world.ask_to_wait(pager, refuse, &[A]), Ok(slot));
     assert_eq!(going_on(&mut world), [reader.start.tcb]);
     assert_eq!(
         world.touch_or_wait(reader, start + PAGE, Access::Read),
@@ -87,7 +67,7 @@ fn a_touch_tells_who_waits() {
     assert!(waits(&mut world, reader, start, Access::Write));
     assert_eq!(woken(&mut world), [(slot, wanted(0, Some((0, true))))]);
     let allow = Request::AllowWrite { first: 0, pages: 1, wait: FOREVER };
-    assert_eq!(send(&mut world, pager, allow, &[A]), Ok(slot));
+    assert_eq!(world.ask_to_wait(pager, allow, &[A]), Ok(slot));
     assert_eq!(going_on(&mut world), [reader.start.tcb]);
     assert!(waits(&mut world, reader, start + 2 * PAGE, Access::Write));
     assert_eq!(woken(&mut world), [(slot, wanted(1, Some((2, true))))]);
@@ -110,8 +90,8 @@ fn the_first_that_waits_is_told() {
     let notification = Request::CreateNotification { object: D + 1, slot: D };
     world.ask(pager, notification, &[ACCOUNT_SLOT]).unwrap();
     world.ask(pager, Request::TellFaults {}, &[A, D]).unwrap();
-    let first = send(&mut world, pager, WAIT, &[A]).unwrap();
-    let second = send(&mut world, pager, WAIT, &[A]).unwrap();
+    let first = world.ask_to_wait(pager, WAIT, &[A]).unwrap();
+    let second = world.ask_to_wait(pager, WAIT, &[A]).unwrap();
     assert_ne!(first, second);
     for (program, page) in [(reader, 2), (others[0], 1), (others[1], 0)] {
         let start = starts.remove(0);
@@ -126,7 +106,7 @@ fn the_first_that_waits_is_told() {
     }
     assert_eq!(world.ask(pager, NEXT, &[A]), wanted(0, Some((0, false))));
     // All three are to be told again: one waits for that, the others are signalled.
-    let again = send(&mut world, pager, WAIT, &[A]).unwrap();
+    let again = world.ask_to_wait(pager, WAIT, &[A]).unwrap();
     world.ask(pager, Request::TellFaults {}, &[A, D]).unwrap();
     assert_eq!(woken(&mut world), [(again, wanted(0, Some((2, false))))]);
     assert_eq!(world.notices(), 1);
@@ -141,12 +121,12 @@ fn a_limit_ends_the_wait() {
     let limited = Request::NextFault { wait: 5 };
     world.refused(pager, limited, &[A], Refusal::NoClock {});
     world.refused(pager, then_wait(0, 5), BOTH, Refusal::NoClock {});
-    let slot = send(&mut world, pager, WAIT, &[A]).unwrap();
+    let slot = world.ask_to_wait(pager, WAIT, &[A]).unwrap();
     world.objects.set_time(40);
     assert_eq!((world.objects.next_deadline(), woken(&mut world)), (None, vec![]));
     assert!(waits(&mut world, reader, start, Access::Read));
     assert_eq!(woken(&mut world).len(), 1);
-    let slot_again = send(&mut world, pager, then_wait(0, 5), BOTH).unwrap();
+    let slot_again = world.ask_to_wait(pager, then_wait(0, 5), BOTH).unwrap();
     assert_eq!((slot_again, going_on(&mut world)), (slot, vec![reader.start.tcb]));
     let deadline = world.objects.next_deadline().expect("it waits for 5 ms");
     assert!(deadline > 45, "the millisecond that is under way has passed in part");
@@ -161,7 +141,7 @@ fn a_limit_ends_the_wait() {
     for (request, slots, answer) in
         [(limited, &BOTH[..1], Err(Refusal::NoClock {})), (then_wait(1, 5), BOTH, wanted(1, None))]
     {
-        let slot = send(&mut world, pager, request, slots).unwrap();
+        let slot = world.ask_to_wait(pager, request, slots).unwrap();
         world.objects.stop_time();
         world.check();
         assert_eq!(woken(&mut world), [(slot, answer)]);
@@ -169,7 +149,7 @@ fn a_limit_ends_the_wait() {
     }
     assert_eq!(going_on(&mut world), [reader.start.tcb]);
     // One without a limit does not need it.
-    let slot = send(&mut world, pager, WAIT, &[A]).unwrap();
+    let slot = world.ask_to_wait(pager, WAIT, &[A]).unwrap();
     world.objects.stop_time();
     assert_eq!(woken(&mut world), []);
     assert!(waits(&mut world, reader, start + 2 * PAGE, Access::Read));
@@ -195,7 +175,7 @@ fn nobody_waits_for_what_has_ended() {
                 false => (WAIT, vec![through]),
                 true => (then_wait(0, FOREVER), vec![through, B]),
             };
-            let slot = send(&mut world, pager, request, &slots).unwrap();
+            let slot = world.ask_to_wait(pager, request, &slots).unwrap();
             match way {
                 0 => world.finish(pager, Request::Destroy {}, &[C]),
                 1 => world.finish(pager, Request::Revoke { slot: 0 }, &[C]),
@@ -205,7 +185,7 @@ fn nobody_waits_for_what_has_ended() {
             assert_eq!(woken(&mut world), [(slot, answer)], "way {way}");
             world.reap();
             // What it waits for else is no matter of that.
-            let slot = send(&mut world, pager, WAIT, &[A]).unwrap();
+            let slot = world.ask_to_wait(pager, WAIT, &[A]).unwrap();
             assert!(waits(&mut world, reader, start, Access::Read));
             assert_eq!(woken(&mut world), [(slot, wanted(0, Some((0, false))))]);
         }
@@ -218,7 +198,7 @@ fn who_has_a_capability_waits_on() {
     let (mut world, pager, reader, start) = scene(4, 4);
     let restrict = Request::Restrict { rights: Rights::PAGE | Rights::REVOKE, slot: C };
     world.ask(pager, restrict, &[A, ACCOUNT_SLOT]).unwrap();
-    let slot = send(&mut world, pager, WAIT, &[A]).unwrap();
+    let slot = world.ask_to_wait(pager, WAIT, &[A]).unwrap();
     world.finish(pager, Request::Revoke { slot: 0 }, &[C]);
     world.finish(reader, Request::Unmap { address: start }, &[SPACE_SLOT]);
     assert_eq!(woken(&mut world), []);
@@ -232,19 +212,19 @@ fn who_has_a_capability_waits_on() {
 #[test]
 fn who_waits_has_a_place() {
     let (mut world, pager, reader, start) = scene(4, 4);
-    let own = send(&mut world, pager, WAIT, &[A]).unwrap();
-    let others = send(&mut world, pager, WAIT, &[A]).unwrap();
+    let own = world.ask_to_wait(pager, WAIT, &[A]).unwrap();
+    let others = world.ask_to_wait(pager, WAIT, &[A]).unwrap();
     let none = Refusal::TooManyWaiting { most: 2 };
     world.refused(pager, WAIT, &[A], none);
     assert_eq!(
-        send(&mut world, pager, then_wait(3, FOREVER), BOTH),
+        world.ask_to_wait(pager, then_wait(3, FOREVER), BOTH),
         Err(Box::new(wanted(1, None)))
     );
     world.objects.nobody_waits(own);
     world.check();
     assert!(waits(&mut world, reader, start, Access::Read));
     assert_eq!(woken(&mut world), [(others, wanted(0, Some((0, false))))]);
-    assert_eq!(send(&mut world, pager, WAIT, &[A]), Ok(own));
+    assert_eq!(world.ask_to_wait(pager, WAIT, &[A]), Ok(own));
     // Its program ends: another that sent by its capability is answered, and told of none.
     world.copy((pager, PROGRAM_SLOT), (reader, B));
     let [Arrived::Own(badge)] = world.arrive(reader, &[B])[..] else { panic!() };
@@ -265,7 +245,7 @@ fn who_waits_in_the_slot_of_one_that_ends_waits_on() {
     world.objects.note_started(&pager.start, 90);
     begin(&mut world, pager, C, FaultPolicy::Program);
     // Two of the program's slots and the reader's are in use.
-    let slots = [0, 1, 2].map(|_| send(&mut world, pager, WAIT, &[A]).unwrap());
+    let slots = [0, 1, 2].map(|_| world.ask_to_wait(pager, WAIT, &[A]).unwrap());
     world.caller_ends(slots[0]);
     world.fixture.kernel().fail_nth(1, vmm::KernelError::IllegalOperation);
     world.ask(pager, END, &[C]).unwrap_err();
@@ -281,7 +261,7 @@ fn who_waits_in_the_slot_of_one_that_ends_waits_on() {
     let (mut world, pager, ..) = scene(4, 4);
     world.objects.note_started(&pager.start, 90);
     begin(&mut world, pager, C, FaultPolicy::Program);
-    let slots = [0, 1, 2].map(|_| send(&mut world, pager, WAIT, &[A]).unwrap());
+    let slots = [0, 1, 2].map(|_| world.ask_to_wait(pager, WAIT, &[A]).unwrap());
     world.finish(pager, END, &[C]);
     let none = Err(Refusal::TooManyWaiting { most: 2 });
     assert_eq!(woken(&mut world), [(slots[1], none)]);
@@ -298,7 +278,7 @@ fn who_waits_has_no_further_turn() {
     world.objects.set_time(1);
     let [Arrived::Own(badge)] = world.arrive(pager, &[PROGRAM_SLOT])[..] else { panic!() };
     for (page, wait) in [(0, FOREVER), (1, 2)] {
-        let slot = send(&mut world, pager, Request::NextFault { wait }, &[A]).unwrap();
+        let slot = world.ask_to_wait(pager, Request::NextFault { wait }, &[A]).unwrap();
         assert_eq!(world.objects.charge_time(badge, 0, 1000), Some(90));
         assert!(world.objects.hold_kept(round));
         world.check();
@@ -311,7 +291,7 @@ fn who_waits_has_no_further_turn() {
         assert_eq!(going_on(&mut world), [reader.start.tcb]);
     }
     // Where the clock is lost meanwhile, that is told when the others had their turn.
-    let slot = send(&mut world, pager, Request::NextFault { wait: 2 }, &[A]).unwrap();
+    let slot = world.ask_to_wait(pager, Request::NextFault { wait: 2 }, &[A]).unwrap();
     assert_eq!(world.objects.charge_time(badge, 0, 1000), Some(90));
     assert!(world.objects.hold_kept(round));
     world.objects.stop_time();
@@ -325,7 +305,7 @@ fn who_waits_has_no_further_turn() {
     assert!(!world.objects.hold_kept(round));
     world.objects.set_time(100);
     assert_eq!(woken(&mut world).len(), 1);
-    let slot = send(&mut world, pager, WAIT, &[A]).unwrap();
+    let slot = world.ask_to_wait(pager, WAIT, &[A]).unwrap();
     assert!(world.objects.charge_time(badge, 0, 5000).is_some());
     assert!(world.objects.hold_kept(round));
     world.finish(reader, Request::Unmap { address: start }, &[SPACE_SLOT]);

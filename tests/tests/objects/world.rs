@@ -186,6 +186,27 @@ impl World {
         answer_or_refusal(answer.label(), answer.words()).expect("a sound answer")
     }
 
+    /// Sends a request whose answer may be kept. Returns the slot that keeps the right to give it, or
+    /// the answer.
+    pub fn ask_to_wait(
+        &mut self,
+        program: Program,
+        request: Request,
+        slots: &[u32],
+    ) -> Result<CPtr, Box<Result<Answer, Refusal>>> {
+        let [Arrived::Own(badge)] = self.arrive(program, &[PROGRAM_SLOT])[..] else { panic!() };
+        let arrived = self.arrive(program, slots);
+        let outcome = self.send(badge, &request.encode(), &arrived);
+        self.check();
+        match (outcome.waits, outcome.answer) {
+            (Some(slot), None) => Ok(slot),
+            (None, Some(answer)) => {
+                Err(Box::new(answer_or_refusal(answer.label(), answer.words()).unwrap()))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// What the kernel does with a capability that is not the service's, and a server with the one
     /// before.
     fn receive_foreign(&mut self, program: Program, arrived: &[Arrived], slots: &[u32]) {

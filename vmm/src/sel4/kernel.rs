@@ -219,16 +219,23 @@ pub fn start_with<const PAGES: usize>(
     vmm.protect_in_place(u8::MAX)?;
     vmm.limit_clearing(options.most_cleared);
     vmm.clear_ahead(options.cleared_at_boot)?;
-    while let Err(error) = if options.direct_map { vmm.make_direct_map() } else { Ok(()) } {
-        match error {
-            // There is nobody yet who could wait for that.
-            Error::Allocator(AllocatorError::NeedsClearing { bytes }) if vmm.clear(bytes)? != 0 => {
-            }
-            other => return Err(other),
-        }
+    if options.direct_map {
+        make_direct_map(&mut vmm)?;
     }
     OWN_SPACE.store(ptr::from_ref(vmm.own) as usize, Ordering::Relaxed);
     Ok(vmm)
+}
+
+/// Makes a direct map, whatever has to be cleared for it: there is nobody yet who could wait for
+/// that.
+fn make_direct_map(vmm: &mut Vmm<'static, Sel4>) -> Result {
+    loop {
+        match vmm.make_direct_map() {
+            Err(Error::Allocator(AllocatorError::NeedsClearing { bytes }))
+                if vmm.clear(bytes)? != 0 => {}
+            made => return made,
+        }
+    }
 }
 
 /// The most paging structures that an image can have: one of 250 MiB on IA32, of 120 on x86_64.

@@ -20,36 +20,13 @@ use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, AccountOptions, Amounts, Answer, FIRST_FREE_SLOT, MemoryOptions, PAGE_BYTES,
     Piece, Refusal, Request, Resource, Rights, SPACE_SLOT,
 };
+use vmm_tests::support::random::{Random, setting};
 
 use crate::world::{AMPLE, PAGE, Program, World};
 
 /// Slots of each program that are used here, from the first free one on.
 const SLOTS: u32 = 10;
 const STEPS: usize = 200;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-/// Numbers that look random, the same for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % limit
-    }
-
-    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
-    }
-
-    fn one_in(&mut self, times: usize) -> bool {
-        self.below(times) == 0
-    }
-}
 
 struct History {
     world: World,
@@ -76,7 +53,7 @@ impl History {
             model.begin((number, ACCOUNT_SLOT), Model::account(limits, used), rights);
             model.begin((number, SPACE_SLOT), What::Space, Rights::USE);
         }
-        let random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let random = Random::seeded(seed);
         let (counts, refusals) = (BTreeMap::new(), BTreeMap::new());
         History { world, programs, model, random, counts, refusals, words: 0 }
     }

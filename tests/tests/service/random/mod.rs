@@ -16,16 +16,13 @@ mod steps;
 mod storm;
 
 use vmm::Quota;
+use vmm_tests::support::random::setting;
 
 use crate::support::{Machine, Target};
 use crate::world::{AMPLE, World};
 use storm::Storm;
 
 const LIMITS: Quota = Quota { frames: 400, tables: 8, slots: 300, objects: 4 };
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 /// Returns how often memory was short, and threads that got a page of a pager's, and that did not.
 fn storm(machine: Machine, limits: Quota, messages: u64) -> (usize, [usize; 2]) {

@@ -164,7 +164,7 @@ impl<'p> Objects<'p> {
         let (mapping, page) = self.part_at(vmm, space, (address, pages))?;
         let memory = mapping.memory.get().ok_or(Refusal::Internal {})?;
         let pages = pages.min(mapping.pages.get() - page).min(most(vmm, memory));
-        if mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some()) {
+        if mapping.is_paged() {
             return self.populate_paged(vmm, mapping, (page, pages));
         }
         self.bring(vmm, mapping, (page, pages)).map_err(refuse)?;
@@ -173,8 +173,9 @@ impl<'p> Objects<'p> {
 
     /// Serves the touch of a page of a mapping that the manager knows by `token`: its page number
     /// `page` is there afterwards, if it is no page of paged memory; of a token of no mapping it is
-    /// a fault. Where there is no memory the thread waits, if an account that pays is one of those
-    /// ([`AccountOptions::WAIT`](vmm_client::objects::AccountOptions::WAIT)). The thread is one of the program that [`Objects::note_fault`] was told of.
+    /// a fault. Where there is no memory the thread waits, if an account that pays says so
+    /// ([`AccountOptions::WAIT`](vmm_client::objects::AccountOptions::WAIT)). The thread is one of
+    /// the program that [`Objects::note_fault`] was told of.
     ///
     /// # Errors
     /// Those of [`Vmm::populate`] and [`Vmm::share_into`].
@@ -191,8 +192,7 @@ impl<'p> Objects<'p> {
             |mapping: &&Mapping<'p>| !write || mapping.rights.get().contains(Rights::WRITE);
         let Some(mapping) = mapping.filter(allows) else { return Ok(Touched::Fault) };
         let page = number - mapping.base.get();
-        let paged = mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some());
-        let touched = match paged {
+        let touched = match mapping.is_paged() {
             true => self.touch_paged(vmm, mapping, page, write),
             false => self.bring(vmm, mapping, (page, 1)).map(|()| {
                 self.page_was_had();

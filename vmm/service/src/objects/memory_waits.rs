@@ -86,8 +86,7 @@ impl<'p> Objects<'p> {
         let mapping = self.tables.mapping(wait.token, wait.asked);
         let Some(mapping) = mapping else { return true };
         let page = wait.asked - mapping.base.get();
-        let paged = mapping.memory.get().is_some_and(|memory| memory.paged.get().is_some());
-        let brought = match paged {
+        let brought = match mapping.is_paged() {
             true => self.bring_supplied(vmm, mapping, page, wait.write).map(|_| ()),
             false => self.bring(vmm, mapping, (page, 1)),
         };

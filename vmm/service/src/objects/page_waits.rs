@@ -45,7 +45,7 @@ impl<'p> Objects<'p> {
         if !may_write || page >= mapping.pages.get() as usize {
             return Ok(Touched::Fault);
         }
-        if mapping.memory.get().is_none_or(|memory| memory.paged.get().is_none()) {
+        if !mapping.is_paged() {
             return Ok(Touched::Fault);
         }
         let page = narrow(page);

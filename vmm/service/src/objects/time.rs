@@ -8,6 +8,7 @@
 //!
 //! Without a clock both are refused. Who is due first is found by the time.
 
+use intrusive_collections::Bound;
 use vmm::{CPtr, Kernel, Memory, Violation, Vmm};
 use vmm_client::objects::{Answer, Refusal};
 
@@ -42,22 +43,14 @@ impl<'p> Objects<'p> {
     /// for as long as it takes.
     pub fn stop_time(&mut self) {
         self.time = None;
-        // What the slot of one that ends keeps is given at its end.
-        while let Some(thread) = self.queues.first(Queue::Asleep) {
-            let Some(held) = thread.held.get() else { break };
+        let mut next = self.threads.front().clone_pointer();
+        while let Some(thread) = next {
+            next = self.threads.lower_bound(Bound::Excluded(&thread.key())).clone_pointer();
+            let Some(held) = waits_for_time(thread) else { continue };
             thread.message.set(held.in_vain(Refusal::NoClock {}));
-            let (due, until, tells) = (Due::Now, None, None);
-            self.set_held(thread, Some(Held { due, until, tells, ..held }));
-        }
-        // Whose turn is over too is told so when the others had theirs.
-        let waits = |thread: &Thread<'p>| {
-            let held = thread.held.get().filter(|held| held.due == Due::Later);
-            held.is_some_and(|held| held.until.is_some()) && !thread.is_ending()
-        };
-        while let Some(thread) = self.find_thread(waits) {
-            let Some(held) = thread.held.get() else { break };
-            thread.message.set(held.in_vain(Refusal::NoClock {}));
-            self.set_held(thread, Some(Held { until: None, tells: None, ..held }));
+            // Whose turn is over too has to wait for that.
+            let due = if held.turnstile == NO_TURNSTILE { Due::Now } else { Due::Later };
+            self.set_held(thread, Some(Held { due, until: None, tells: None, ..held }));
         }
         while let Some((thread, _)) = self.waits.next_late() {
             let wait = thread.paging.get();
@@ -143,16 +136,14 @@ impl<'p> Objects<'p> {
     /// waits for one.
     pub(super) fn validate_time(&self) -> Result<(), Violation> {
         let hold = |rule, holds: bool| holds.then_some(()).ok_or(Violation { rule, at: 0 });
-        let sleeps = |thread: &Thread<'p>| {
-            let waits = |held: &Held| held.due == Due::Later && held.turnstile == NO_TURNSTILE;
-            let held = thread.held.get().filter(|held| waits(held) && !thread.is_ending());
-            held.and_then(|held| held.until)
-        };
-        let asleep = self.threads.iter().filter_map(sleeps).min();
+        let timed = || self.threads.iter().filter_map(waits_for_time);
+        let asleep = timed().filter(|held| held.turnstile == NO_TURNSTILE);
+        let asleep = asleep.filter_map(|held| held.until).min();
         let waits = self.threads.iter().filter_map(|thread| thread.paging.get());
         let late = waits.filter_map(|wait| wait.deadline()).min();
+        let has_clock = self.time.is_some() || late.is_none() && timed().next().is_none();
+        hold("what waits for a time has a clock", has_clock)?;
         let Some(first) = earlier(late, asleep) else { return Ok(()) };
-        hold("what waits for a time has a clock", self.time.is_some())?;
         hold(
             "nothing is due before the first deadline",
             self.next_deadline().is_some_and(|it| it <= first),
@@ -163,4 +154,11 @@ impl<'p> Objects<'p> {
 /// The earlier of two times, where there are such.
 fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     [one, other].into_iter().flatten().min()
+}
+
+/// What the slot of a thread keeps for one that waits for a time. What that of one that ends keeps is
+/// given at its end.
+fn waits_for_time(thread: &Thread<'_>) -> Option<Held> {
+    let held = thread.held.get().filter(|held| held.due == Due::Later && held.until.is_some());
+    held.filter(|_| !thread.is_ending())
 }

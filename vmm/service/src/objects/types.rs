@@ -152,8 +152,9 @@ pub enum Act {
 pub enum Touched {
     /// The page is there: the thread is to be answered.
     Done,
-    /// A pager is to supply it first, or there is no memory for it now: the thread with this control block is to be suspended, and
-    /// not answered. [`Objects::next_thread`](super::Objects::next_thread) says when it goes on.
+    /// A pager is to supply it first, or there is no memory for it now: the thread with this
+    /// control block is to be suspended, and not answered.
+    /// [`Objects::next_thread`](super::Objects::next_thread) says when it goes on.
     Waits(CPtr),
     /// The thread waits for a page already, so this is a message that somebody made: it is not
     /// answered, unless its sender is held.

@@ -194,7 +194,7 @@ impl Pacer {
         if self.parts.pacing_faulted() {
             return Err(PacerError::ThreadFaulted);
         }
-        self.follow_cspace(vmm)?;
+        self.follow(vmm)?;
         let Some(clearing) = vmm.begin_clearing(bytes)? else { return Ok(0) };
         Ok(self.hand_over(clearing))
     }
@@ -216,9 +216,13 @@ impl Pacer {
         }
     }
 
-    /// Gives its threads the CSpace that the manager has now: it may have grown by a new root, in
-    /// which alone new slots are.
-    fn follow_cspace(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
+    /// Gives its threads the CSpace that the manager has, if that has a new root since. What
+    /// [`Pacer::take_over_clear`] has it make is made by the caller until then. No kernel call
+    /// otherwise.
+    ///
+    /// # Errors
+    /// [`PacerError::Manager`].
+    pub fn follow(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
         let root = vmm.cspace_root();
         if root == self.cspace {
             return Ok(());
@@ -336,16 +340,6 @@ impl Pacer {
         let parts = self.parts;
         vmm.kernel_mut().paced_calls =
             wanted.zip(done).map(|(wanted, done)| PacedCalls { parts, wanted, done });
-    }
-
-    /// Gives its threads the CSpace that the manager has, if that has a new root since. What
-    /// [`Pacer::take_over_clear`] has it make is made by the caller until then. No kernel call
-    /// otherwise.
-    ///
-    /// # Errors
-    /// [`PacerError::Manager`].
-    pub fn follow(&mut self, vmm: &mut Manager) -> Result<(), PacerError> {
-        self.follow_cspace(vmm)
     }
 
     /// A clock for a thread. Makes a notification.

@@ -73,6 +73,11 @@ pub(crate) use adapters::{ByMemory, ByPayer, ByPlace, ByThrough, ByToken};
 pub(crate) type Id = (u32, u32);
 
 impl Mapping<'_> {
+    /// Whether it is one of paged memory.
+    pub fn is_paged(&self) -> bool {
+        self.memory.get().is_some_and(|memory| memory.paged.get().is_some())
+    }
+
     /// Whether a page that is mapped in it is a copy of its own, which a private mapping has.
     pub fn owns(&self, page: &vmm::Mapping) -> bool {
         self.private.get() && page.source == Source::Owned

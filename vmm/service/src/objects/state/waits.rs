@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Who waits for a page, or for memory for one, by what ends that: the page, its mapping, the time, who asks next.
+//! Who waits for a page, or for memory for one, by what ends that: the page, its mapping, the time,
+//! who asks next.
 
 use intrusive_collections::{Bound, RBTree};
 
