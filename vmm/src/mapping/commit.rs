@@ -178,7 +178,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let extent = site.page(page.start(), frames);
         match self.map_page(reserve, site, &extent) {
             Ok(None) => {}
-            Ok(Some(single)) => self.open_block(site, single, page.start(), more),
+            Ok(Some(single)) => {
+                let more = more || single.node.is_window();
+                self.open_block(site, single, page.start(), more);
+            }
             Err(error) => {
                 self.free_unused(&extent);
                 self.try_free_empty_tables_in(site.space, page);

@@ -116,12 +116,16 @@ pub fn recycled(vmm: &mut Manager, name: &str, rounds: usize) -> Result {
     vmm.trim()?;
     let floor = mapped_floor(vmm, own)?;
     let start = vmm.map(own, &RegionOptions::new(TIMES))?.start().bits();
-    let hoard = hoard(vmm)?;
     let page = |turn| start + shuffled::<TIMES>(turn) * PAGE;
     let unmap = |vmm: &mut Manager, turn| vmm.unmap(own, Pages::at(page(turn)));
     let populate = |vmm: &mut Manager, turn| vmm.populate(own, Pages::at(page(turn)));
     // The last page stays, as the second mapping of whichever is zeroed.
     const SECOND: usize = TIMES - 1;
+    for turn in 0..SECOND {
+        unmap(vmm, turn)?;
+        populate(vmm, turn)?;
+    }
+    let hoard = hoard(vmm)?;
     (0..SECOND).for_each(|page| floor.unmap(page));
     let by_hand = &mut |page| {
         floor.zero(SECOND);
