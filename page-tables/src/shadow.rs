@@ -56,8 +56,15 @@ impl Table<'_> {
     /// its count changes.
     #[inline(always)]
     pub fn use_one_more(&self) {
+        self.use_more(1);
+    }
+
+    /// The same, of so many entries.
+    #[inline(always)]
+    pub fn use_more(&self, entries: usize) {
         debug_assert!(!self.is_listed_empty());
-        self.used.set(self.used.get() + 1);
+        // No structure has more entries than that.
+        self.used.set(self.used.get() + entries as u16);
     }
 
     /// Records one entry less of a structure that has others, and so stays among those in use.

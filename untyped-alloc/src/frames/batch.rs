@@ -30,35 +30,43 @@ impl<'p> Allocator<'p> {
     /// found by is zeroed and ready. O(1).
     #[inline]
     pub fn is_zeroed_in_batch(&self, batch: &FrameBatch<'p>, distance: usize) -> bool {
-        let (chunk, index) = (batch.chunk, batch.origin + distance);
-        index < chunk.count() && chunk.state(index) == ObjectState::Ready { clean: true }
+        is_zeroed(batch.chunk, batch.origin + distance)
     }
 
-    /// Whether `count` frames are zeroed and ready, the first of which comes `distance` after the
-    /// first of the run that the batch was found by. O(count).
-    #[inline]
-    pub fn are_zeroed_in_batch(
-        &self,
+    /// Allocates `count` frames, the first of which comes `distance` after the first of the run that
+    /// the batch was found by, if all are zeroed and ready; none otherwise. O(count) at most.
+    #[inline(always)]
+    pub fn alloc_run_from_batch(
+        &mut self,
         batch: &FrameBatch<'p>,
         distance: usize,
         count: usize,
-    ) -> bool {
-        batch.chunk.serial() == batch.serial
-            && (distance..distance + count).all(|frame| self.is_zeroed_in_batch(batch, frame))
-    }
-
-    /// Allocates the frame that comes `distance` after the first of the run that the batch was
-    /// found by, if it is zeroed and ready. O(1).
-    #[inline(always)]
-    pub fn alloc_from_batch(&mut self, batch: &FrameBatch<'p>, distance: usize) -> Option<Zeroed> {
+    ) -> Option<Zeroed> {
         let FrameBatch { chunk, serial, origin, size_bits } = *batch;
-        let index = origin + distance;
+        let first = origin + distance;
         let taken = chunk.serial() == serial
-            && (chunk.alloc_zeroed_at(index) || self.chunks.alloc_last_zeroed(chunk, index));
+            && (chunk.alloc_zeroed_run(first, count) || self.alloc_singly(chunk, first, count));
         if !taken {
             return None;
         }
-        self.live.add(&self.sizes, Blueprint::Frame { size_bits }, 1);
-        Some(Zeroed::new(Frames { first: chunk.slot_of(index), count: 1, size_bits }))
+        self.live.add(&self.sizes, Blueprint::Frame { size_bits }, count);
+        Some(Zeroed::new(Frames { first: chunk.slot_of(first), count, size_bits }))
     }
+
+    /// Allocates frames of a chunk from number `first` on one by one, if all are zeroed and ready;
+    /// says whether they were.
+    #[cold]
+    fn alloc_singly(&mut self, chunk: &'p Chunk<'p>, first: usize, count: usize) -> bool {
+        let mut frames = first..first + count;
+        frames.clone().all(|index| is_zeroed(chunk, index))
+            && frames.all(|index| {
+                chunk.alloc_zeroed_at(index) || self.chunks.alloc_last_zeroed(chunk, index)
+            })
+    }
+}
+
+/// Whether object number `index` of a chunk is there, zeroed and ready.
+#[inline]
+fn is_zeroed(chunk: &Chunk<'_>, index: usize) -> bool {
+    index < chunk.count() && chunk.state(index) == ObjectState::Ready { clean: true }
 }

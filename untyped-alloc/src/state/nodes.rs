@@ -356,6 +356,19 @@ impl<'p> Chunk<'p> {
         true
     }
 
+    /// Allocates `count` objects from number `first` on where that is known without a look at all of
+    /// it: all are zeroed, and the chunk stays in its class.
+    #[inline(always)]
+    pub fn alloc_zeroed_run(&self, first: usize, count: usize) -> bool {
+        let zeroed = self.room.get().is_in(Class::Zeroed);
+        if !zeroed || !self.objects.alloc_zeroed_run(first, count) {
+            return false;
+        }
+        // At most as many as a word has bits.
+        self.live.set(self.live.get() + count as u16);
+        true
+    }
+
     /// How many of its live objects the last survey found to be movable.
     pub fn movable(&self) -> usize {
         usize::from(self.movable.get())

@@ -228,6 +228,26 @@ impl ObjectMap {
         true
     }
 
+    /// Allocates `count` objects from number `first` on if all are zeroed, one word of a bitmap
+    /// knows of them all, and they are not the last zeroed ones.
+    #[inline(always)]
+    pub fn alloc_zeroed_run(&self, first: usize, count: usize) -> bool {
+        let (word, low) = (first / WORD, first % WORD);
+        let (Some(free), Some(flag)) = (self.free.0.get(word), self.flag.0.get(word)) else {
+            return false;
+        };
+        if count == 0 || low + count > WORD {
+            return false;
+        }
+        let (zeroed, taken) = (free.get() & flag.get(), u32::MAX >> (WORD - count) << low);
+        if zeroed & taken != taken || (zeroed == taken && self.is_last_zeroed_word(word)) {
+            return false;
+        }
+        free.set(free.get() ^ taken);
+        flag.set(flag.get() ^ taken);
+        true
+    }
+
     /// Makes object number `index` ready and dirty if it is live.
     #[inline(always)]
     pub fn free_live(&self, index: usize) -> bool {

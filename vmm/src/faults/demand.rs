@@ -7,7 +7,7 @@ use untyped_alloc::{Blame, Kernel, Memory, Rights};
 use super::decide::{decide, Covering};
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
-use crate::state::open_blocks::{Links, OpenBlock};
+use crate::state::open_blocks::{Links, OpenBlock, Touch};
 use crate::state::region::Region;
 use crate::state::space::Space;
 use crate::types::error::Result;
@@ -65,27 +65,24 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: usize,
         fault: &PageFault,
     ) -> Option<FaultClass> {
-        let class = self.class_in_block(block, links.region);
-        let rights = block.rights.get();
-        let single = matches!(
-            class,
-            FaultClass::DemandZero { around: 1 } | FaultClass::StackGrowth { around: 1 }
-        );
-        if !single || !rights.contains(fault.access.needs(&self.geometry)) {
+        let touch = match block.touch.get() {
+            Touch::Unknown => self.find_touch(block, links.region),
+            touch => touch,
+        };
+        let class = touch.of_one_page()?;
+        if !block.rights.get().contains(fault.access.needs(&self.geometry)) {
             return None;
         }
-        matches!(self.fill((block, links), page), Some(Ok(()))).then_some(class)
+        matches!(self.fill(block, links, page), Some(Ok(()))).then_some(class)
     }
 
-    /// What a touch is of a page of an open block that is not mapped, if the rights allow it.
-    #[inline(always)]
-    fn class_in_block(&self, block: &OpenBlock<'p>, region: &Region<'p>) -> FaultClass {
-        block.class.get().unwrap_or_else(|| {
-            let (low, high) = self.between_guards(region);
-            let class = class_of_touch(region, low, high);
-            block.class.set(Some(class));
-            class
-        })
+    /// Finds out what a touch is of a page of an open block that is not mapped, if the rights allow
+    /// it, and keeps it.
+    #[inline(never)]
+    fn find_touch(&self, block: &OpenBlock<'p>, region: &Region<'p>) -> Touch {
+        let (low, high) = self.between_guards(region);
+        block.touch.set(class_of_touch(region, low, high).into());
+        block.touch.get()
     }
 
     /// Maps the page that was touched, in `region`, where nothing is mapped; and up to `around` - 1

@@ -9,6 +9,7 @@ use crate::faults::demand::{class_ahead, class_of_touch};
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
 use crate::state::extent_cursor::{ExtentCursor, Visited};
+use crate::state::open_blocks::Touch;
 use crate::state::passage::Passage;
 use crate::state::region::Region;
 use crate::state::site::Site;
@@ -194,8 +195,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let alike = (rights, mobility) == (block.rights.get(), block.mobility.get());
             let plain = cache == CachePolicy::WriteBack && !strided;
             hold("pages of an open block are as their region's", at, alike && plain)?;
-            let known =
-                block.class.get().is_none_or(|class| class == class_of_touch(region, low, high));
+            let touch = class_of_touch(region, low, high).into();
+            let known = [Touch::Unknown, touch].contains(&block.touch.get());
             hold("a touch in an open block is what it was found to be", at, known)?;
             let linked = space.extents().has_node(links.node);
             hold("the node of an open block is in the tree", at, linked)?;

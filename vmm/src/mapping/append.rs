@@ -6,7 +6,7 @@
 //! a page that is appended costs the kernel call and a few comparisons, and takes no node.
 
 use page_tables::{Pages, VirtAddr};
-use untyped_alloc::{CPtr, CachePolicy, FrameBatch, Frames, Kernel, Memory, Refused};
+use untyped_alloc::{CachePolicy, FrameBatch, Frames, Kernel, Memory, Refused};
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
@@ -137,23 +137,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps the page that the append cursor is at; `None` if its frame is not at hand.
     #[inline(always)]
     pub(crate) fn append(&mut self) -> Option<Result<(), Refused>> {
-        let cursor = self.append_cursor.as_mut()?;
-        let frame = self.alloc.alloc_from_batch(&cursor.batch, cursor.extent.count())?;
-        let (first, space) = (frame.frames().first, cursor.space);
-        // As `Vmm::page_map` does.
-        if !space.store.get() {
-            let root = space.root.get();
-            let mapped = self.kernel.page_map(first, root, cursor.at, cursor.rights, cursor.cache);
-            if let Err(refusal) = mapped {
-                return Some(Err(self.end_append(first, refusal)));
-            }
-        }
-        cursor.advance();
-        cursor.table.use_one_more();
-        space.mapped_pages.set(space.mapped_pages.get() + 1);
-        // It counts as no change of the space: this is the one that the cursor is for.
-        space.extents().extend(cursor.extent, self.geometry.page_bytes());
-        Some(Ok(()))
+        self.append_run(1)
     }
 
     /// Maps `pages` pages from the one on that the append cursor is at; `None` if one of them goes
@@ -161,24 +145,66 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// one, those before it are unmapped again.
     pub(crate) fn append_many(&mut self, pages: usize) -> Option<Result<(), Refused>> {
         let cursor = self.append_cursor.as_ref()?;
-        let (space, start) = (cursor.space, cursor.at);
-        let end = start.checked_add(pages.checked_mul(self.geometry.page_bytes())?)?;
+        let end = cursor.at.checked_add(pages.checked_mul(self.geometry.page_bytes())?)?;
         let close = cursor.step == self.geometry.page_bytes() && end <= cursor.end;
-        let first = cursor.extent.count();
-        if !close || !self.alloc.are_zeroed_in_batch(&cursor.batch, first, pages) {
-            return None;
+        if close {
+            self.append_run(pages)
+        } else {
+            None
         }
-        for done in 0..pages {
-            if let Err(refusal) = self.append()? {
-                self.undo_append(space, start, done);
-                return Some(Err(refusal));
+    }
+
+    #[inline(always)]
+    fn append_run(&mut self, pages: usize) -> Option<Result<(), Refused>> {
+        let cursor = self.append_cursor.as_ref()?;
+        let taken = self.alloc.alloc_run_from_batch(&cursor.batch, cursor.extent.count(), pages)?;
+        let (first, space) = (taken.frames().first, cursor.space);
+        // As `Vmm::page_map` does.
+        if !space.store.get() {
+            let (root, bytes) = (space.root.get(), self.geometry.page_bytes());
+            let AppendCursor { rights, cache, .. } = *cursor;
+            let mut to = cursor.at;
+            for page in 0..pages {
+                let frame = first.offset(page);
+                if let Err(refusal) = self.kernel.page_map(frame, root, to, rights, cache) {
+                    self.end_append(taken.frames(), page);
+                    return Some(Err(refusal));
+                }
+                to += bytes;
             }
         }
+        self.note_appended(pages);
         Some(Ok(()))
     }
 
-    /// Unmaps `pages` pages from `start` on, which were appended a moment ago.
+    /// Records pages that were mapped from where the append cursor is, and moves it behind them.
+    #[inline(always)]
+    fn note_appended(&mut self, pages: usize) {
+        let Some(cursor) = &mut self.append_cursor else { return };
+        cursor.advance(pages);
+        cursor.table.use_more(pages);
+        let space = cursor.space;
+        space.mapped_pages.set(space.mapped_pages.get() + pages);
+        // It counts as no change of the space: this is the one that the cursor is for.
+        space.extents().extend(cursor.extent, (pages, pages << self.geometry.page_bits));
+    }
+
+    /// The kernel refused to map number `done` of the frames that were to be appended: those before
+    /// it are unmapped again.
     #[cold]
+    fn end_append(&mut self, frames: Frames, done: usize) {
+        let Some(AppendCursor { space, at, .. }) = self.append_cursor else { return };
+        self.note_appended(done);
+        self.append_cursor = None;
+        let (first, count) = (frames.first.offset(done), frames.count - done);
+        // They were allocated, so they can be freed.
+        let _ = self.alloc.free_unused_frames(Frames { first, count, ..frames });
+        if done != 0 {
+            self.undo_append(space, at, done);
+        }
+    }
+
+    /// Unmaps `pages` pages from `start` on, which were appended a moment ago.
     fn undo_append(&mut self, space: &'p Space<'p>, start: usize, pages: usize) {
         let Ok(range) = self.geometry.range(Pages::at(start).count(pages)) else { return };
         let reserve = &mut self.refill_to_free();
@@ -190,15 +216,5 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         {
             self.abandon(space, range);
         }
-    }
-
-    /// The kernel refused to map a frame that was to be appended.
-    #[cold]
-    fn end_append(&mut self, first: CPtr, refusal: Refused) -> Refused {
-        self.append_cursor = None;
-        let frame = Frames { first, count: 1, size_bits: self.geometry.page_bits };
-        // It was allocated, so it can be freed.
-        let _ = self.alloc.free_unused_frames(frame);
-        refusal
     }
 }

@@ -220,7 +220,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Record::Extent(before) => {
                 self.close_block(space, before.start().bits());
                 self.close_block(space, extent.start.bits());
-                space.extents_mut().extend(before, self.geometry.page_bytes());
+                space.extents_mut().extend(before, (1, self.geometry.page_bytes()));
                 None
             }
             Record::Window(node, window) => {

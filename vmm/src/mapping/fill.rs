@@ -29,30 +29,31 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         start: usize,
     ) -> Option<Result<(), Refused>> {
         if !self.is_append(space, start) {
-            if let Some(block) = self.open_blocks.find(&self.geometry, space, start) {
-                return self.fill(block, start);
+            if let Some((block, links)) = self.open_blocks.find(&self.geometry, space, start) {
+                let whole = start & (self.geometry.page_bytes() - 1) == 0;
+                return if whole { self.fill(block, links, start) } else { None };
             }
             self.begin_append(space, start)?;
         }
         self.append()
     }
 
-    /// Maps the page at `start` (bytes) in an open block, if nothing is mapped there and a frame is
+    /// Maps the page that begins at `start` (bytes) in an open block, if nothing is mapped there and a frame is
     /// at hand: a clean one, or one that was used, where it is known that no other is to be had.
     #[inline(always)]
     pub(crate) fn fill(
         &mut self,
-        (block, links): (&'p OpenBlock<'p>, Links<'p>),
+        block: &'p OpenBlock<'p>,
+        links: Links<'p>,
         start: usize,
     ) -> Option<Result<(), Refused>> {
         let address = self.geometry.address(start).ok()?;
         let Links { space, node, table, .. } = links;
         if !node.is_window() {
-            return self.widen((block, links), start);
+            return self.widen(block, start);
         }
         let index = index_in_block(&self.geometry, start);
-        let whole = start & (self.geometry.page_bytes() - 1) == 0;
-        if !block.has_room_at(node, index) || !whole || table.is_listed_empty() {
+        if !block.has_room_at(node, index) || table.is_listed_empty() {
             return None;
         }
         // In quarantine may be the page itself, which could not be moved back there.
@@ -105,12 +106,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a window of the only page of an open block, unless the page at `start` (bytes) goes on
     /// behind it, in its batch too. Then that can be filled in.
     #[inline(never)]
-    fn widen(
-        &mut self,
-        (block, links): (&'p OpenBlock<'p>, Links<'p>),
-        start: usize,
-    ) -> Option<Result<(), Refused>> {
-        let Links { space, node, .. } = links;
+    fn widen(&mut self, block: &'p OpenBlock<'p>, start: usize) -> Option<Result<(), Refused>> {
+        let links @ Links { space, node, .. } = block.links()?;
         let page = self.geometry.address(start).ok()?;
         let goes_on = node.ends_at(page) && {
             let batch = self.alloc.batch_of(node.frames());
@@ -122,7 +119,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         let window = self.pools.window()?;
         space.extents_mut().widen(node, window);
-        self.fill((block, links), start)
+        self.fill(block, links, start)
     }
 
     /// Keeps the block of a page that is recorded by itself, if a caller may map other pages of it

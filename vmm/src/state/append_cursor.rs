@@ -63,9 +63,9 @@ impl<B> AppendCursor<'_, B> {
         self.at < self.end && self.space.is_unchanged()
     }
 
-    /// Goes past a page that was mapped.
+    /// Goes past pages that were mapped.
     #[inline(always)]
-    pub fn advance(&mut self) {
-        self.at += self.step;
+    pub fn advance(&mut self, pages: usize) {
+        self.at += pages * self.step;
     }
 }

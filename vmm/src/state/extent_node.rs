@@ -305,11 +305,11 @@ impl<'p> ExtentNode<'p> {
         self.content.set(Content::Run(Run::of(&extent)));
     }
 
-    /// Makes an extent one frame longer; nothing for a window.
+    /// Makes an extent longer by so many frames; nothing for a window.
     #[inline(always)]
-    pub(super) fn lengthen(&self) {
+    pub(super) fn lengthen(&self, frames: usize) {
         if let Content::Run(run) = self.content.get() {
-            self.content.set(Content::Run(run.longer()));
+            self.content.set(Content::Run(run.longer(frames)));
         }
     }
 

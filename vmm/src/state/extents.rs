@@ -300,11 +300,11 @@ impl<'p> Extents<'p> {
         (!before.is_window() && before.end() == address.bits()).then_some(before)
     }
 
-    /// Makes an extent of the space's own frames longer by the one that goes on where it ends, of
-    /// `bytes`.
+    /// Makes an extent of the space's own frames longer by those that go on where it ends: how many,
+    /// and how many bytes that is.
     #[inline(always)]
-    pub fn extend(&self, extent: &'p ExtentNode<'p>, bytes: usize) {
-        extent.lengthen();
+    pub fn extend(&self, extent: &'p ExtentNode<'p>, (frames, bytes): (usize, usize)) {
+        extent.lengthen(frames);
         self.totals.own_more(bytes);
     }
 

@@ -64,9 +64,44 @@ pub(crate) struct OpenBlock<'p> {
     /// The rights that they may have at the most.
     pub ceiling: Cell<Rights>,
     pub mobility: Cell<Mobility>,
-    /// What a touch of a page is that is not mapped, if the rights allow it; `None` until one was
-    /// touched.
-    pub class: Cell<Option<FaultClass>>,
+    /// What a touch of a page is that is not mapped, if the rights allow it.
+    pub touch: Cell<Touch>,
+}
+
+/// What a touch of a page of an open block is that is not mapped, if the rights allow it: as much of
+/// it as a page must know that is filled in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Touch {
+    /// None was touched yet.
+    Unknown,
+    /// The first touch of memory that is mapped on demand, page by page.
+    DemandZero,
+    /// The same, for a stack that grows.
+    StackGrowth,
+    /// Something else, or more pages are mapped.
+    Other,
+}
+
+impl From<FaultClass> for Touch {
+    fn from(class: FaultClass) -> Touch {
+        match class {
+            FaultClass::DemandZero { around: 1 } => Touch::DemandZero,
+            FaultClass::StackGrowth { around: 1 } => Touch::StackGrowth,
+            _ => Touch::Other,
+        }
+    }
+}
+
+impl Touch {
+    /// The class of such a fault, if it maps one page.
+    #[inline(always)]
+    pub fn of_one_page(self) -> Option<FaultClass> {
+        match self {
+            Touch::DemandZero => Some(FaultClass::DemandZero { around: 1 }),
+            Touch::StackGrowth => Some(FaultClass::StackGrowth { around: 1 }),
+            Touch::Unknown | Touch::Other => None,
+        }
+    }
 }
 
 impl Default for OpenBlock<'_> {
@@ -79,7 +114,7 @@ impl Default for OpenBlock<'_> {
             rights: Cell::new(Rights::empty()),
             ceiling: Cell::new(Rights::empty()),
             mobility: Cell::new(Mobility::Fixed),
-            class: Cell::new(None),
+            touch: Cell::new(Touch::Unknown),
         }
     }
 }
@@ -106,7 +141,7 @@ impl<'p> OpenBlock<'p> {
         self.rights.set(rights);
         self.ceiling.set(region.spec().ceiling);
         self.mobility.set(mobility);
-        self.class.set(None);
+        self.touch.set(Touch::Unknown);
     }
 
     /// Keeps it no more if it is one of a space's.

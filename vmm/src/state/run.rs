@@ -97,11 +97,11 @@ impl Run {
         frame.map(|frame| (frame, self.attributes.source()))
     }
 
-    /// The run that is one frame longer.
+    /// The run that is `frames` longer.
     #[inline(always)]
-    pub fn longer(self) -> Run {
-        // At most as many as a batch has, so there is always a next number.
-        Run { count: self.count.saturating_add(1), ..self }
+    pub fn longer(self, frames: usize) -> Run {
+        // At most as many as a batch has, so the number always fits.
+        Run { count: self.count.saturating_add(frames as u16), ..self }
     }
 
     /// Whether a gap, and no page, is at this distance from the start, in bytes.

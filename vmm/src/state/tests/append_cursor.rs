@@ -75,7 +75,7 @@ fn visited(world: &'static World, at: usize, step: usize, end: usize) -> Vec<usi
     let mut pages = Vec::new();
     while cursor.is_valid() {
         pages.push(cursor.at);
-        cursor.advance();
+        cursor.advance(1);
     }
     pages
 }
@@ -131,8 +131,8 @@ fn any_history_of_a_cursor_is_that_of_the_list() {
                 _ => {
                     let Some(page) = left.pop() else { continue };
                     assert_eq!(cursor.at, page, "where the next page goes");
-                    world.space.extents().extend(&world.extent, PAGE);
-                    cursor.advance();
+                    world.space.extents().extend(&world.extent, (1, PAGE));
+                    cursor.advance(1);
                 }
             }
             assert_eq!(cursor.is_valid(), !left.is_empty());
