@@ -125,6 +125,6 @@ impl<'p> Allocator<'p> {
 
     fn small_frame(&self, frame: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
         let small = Blueprint::Frame { size_bits: self.sizes.frame_bits[0] };
-        self.chunks.find(frame).filter(|(chunk, _)| chunk.recycles_as(small))
+        self.chunks.look_up(frame).filter(|(chunk, _)| chunk.recycles_as(small))
     }
 }

@@ -105,9 +105,20 @@ impl<'p> Allocator<'p> {
             return Some(Frames { first, count: 1, size_bits: kind.size() });
         }
         let chunk = self.chunk_with_dirty(kind)?;
+        Some(self.alloc_dirty_of(chunk, kind))
+    }
+
+    /// Allocates a dirty frame of a batch that has one.
+    #[inline]
+    fn alloc_dirty_of(&mut self, chunk: &'p Chunk<'p>, kind: Room) -> Frames {
+        let size_bits = kind.size();
+        if let Some(index) = chunk.alloc_dirty() {
+            self.live.add(&self.sizes, kind.blueprint(), 1);
+            return Frames { first: chunk.slot_of(index), count: 1, size_bits };
+        }
         let mobility = kind.mobility().unwrap_or(Mobility::Fixed);
         let (first, count) = self.alloc_run(chunk, mobility, 1, false);
-        Some(Frames { first, count, size_bits: kind.size() })
+        Frames { first, count, size_bits }
     }
 
     /// The same, of a batch in use with a zeroed frame of this kind, if there is one.
@@ -154,8 +165,7 @@ impl<'p> Allocator<'p> {
         let kept = if small { mobility } else { Mobility::Fixed };
         let kind = Room::new(true, Blueprint::Frame { size_bits }).with_mobility(kept);
         if let Some(chunk) = self.chunk_with_dirty(kind) {
-            let (first, count) = self.alloc_run(chunk, kept, 1, false);
-            return Ok(Frames { first, count, size_bits });
+            return Ok(self.alloc_dirty_of(chunk, kind));
         }
         Ok(match self.alloc_frames(kernel, size_bits, 1, mobility)? {
             AllocatedFrames::Zeroed(clean) => clean.frames(),

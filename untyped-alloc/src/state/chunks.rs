@@ -398,15 +398,18 @@ impl<'p> Chunks<'p> {
         self.by_room.lower_bound(Bound::Excluded(&room_key(chunk))).clone_pointer()
     }
 
-    /// The chunk and the number of the object in `slot`.
+    /// The chunk and the number of the object in `slot`, where others will be wanted next.
     pub fn find(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
-        let found = self.at_hand(slot).filter(|(chunk, _)| chunk.block().is_some());
-        let found @ (chunk, _) = match found {
-            Some(found) => found,
-            None => self.search(slot)?,
-        };
+        let found @ (chunk, _) = self.look_up(slot)?;
         self.last.set(Some(chunk));
         Some(found)
+    }
+
+    /// The chunk and the number of the object in `slot`.
+    #[inline]
+    pub fn look_up(&self, slot: CPtr) -> Option<(&'p Chunk<'p>, usize)> {
+        let found = self.at_hand(slot).filter(|(chunk, _)| chunk.block().is_some());
+        found.or_else(|| self.search(slot))
     }
 
     /// The chunk and the number of the object in `slot`, if it was looked up of late. A node that

@@ -331,6 +331,18 @@ impl<'p> Chunk<'p> {
         Some(index)
     }
 
+    /// Allocates the first dirty object of a chunk with no zeroed ones where that is known to leave
+    /// it in its class.
+    #[inline(always)]
+    pub fn alloc_dirty(&self) -> Option<usize> {
+        if !self.room.get().is_in(Class::Dirty) {
+            return None;
+        }
+        let index = self.objects.alloc_dirty()?;
+        self.live.set(self.live.get() + 1);
+        Some(index)
+    }
+
     /// Whether an object in a word before number `word` is zeroed.
     pub fn has_zeroed_before(&self, word: usize) -> bool {
         self.objects.has_zeroed_before(word)

@@ -193,6 +193,26 @@ impl ObjectMap {
         Some(word * 32 + taken.trailing_zeros() as usize)
     }
 
+    /// Allocates the first dirty object, unless there is no other in its word of the bitmaps.
+    #[inline(always)]
+    pub fn alloc_dirty(&self) -> Option<usize> {
+        let word = (0..WORDS).find(|&word| self.dirty(word) != 0)?;
+        let dirty = self.dirty(word);
+        let rest = dirty & (dirty - 1);
+        if rest == 0 {
+            return None;
+        }
+        let (taken, free) = (dirty ^ rest, &self.free.0[word]);
+        free.set(free.get() ^ taken);
+        Some(word * WORD + taken.trailing_zeros() as usize)
+    }
+
+    /// The dirty objects of a word, by bits.
+    #[inline(always)]
+    fn dirty(&self, word: usize) -> u32 {
+        self.free.0[word].get() & !self.flag.0[word].get()
+    }
+
     /// Whether an object in a word before number `word` is zeroed.
     pub fn has_zeroed_before(&self, word: usize) -> bool {
         (0..word).any(|word| self.zeroed(word) != 0)

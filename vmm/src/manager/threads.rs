@@ -28,12 +28,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.threads.with_badge(of_none.badge).ok_or(Error::NoSuchThread(of_none))
     }
 
-    /// The same, before anything is read of it.
-    #[inline(always)]
-    pub(crate) fn node_with_badge(&self, badge: usize) -> Option<&'p Thread<'p>> {
-        self.threads.node_with_badge(ThreadId::from_parts(badge, 0).badge)
-    }
-
     pub(crate) fn thread_node(&self, thread: ThreadId) -> Result<&'p Thread<'p>> {
         self.threads.node(thread).ok_or(Error::NoSuchThread(thread))
     }

@@ -10,7 +10,7 @@ use untyped_alloc::{CPtr, CachePolicy, Frames, Rights, MAX_BATCH};
 
 use super::extent::{offset, Extent};
 use super::run::Run;
-use super::window::{numbers, Attributes, Window, WindowPage, BLOCK_BITS, BLOCK_PAGES};
+use super::window::{Attributes, Window, WindowPage, BLOCK_BITS, BLOCK_PAGES};
 use crate::types::mapping::Source;
 
 /// The node of one extent, or of a window.
@@ -453,16 +453,9 @@ impl<'p> ExtentNode<'p> {
     /// capabilities.
     pub fn as_extent(&self) -> Option<Extent> {
         let Content::Window(window) = self.content.get() else { return None };
+        let count = window.run()?;
         let first = self.info();
-        let mut pages = numbers(window.present()).filter_map(|number| self.page(number));
-        let mut count = 0;
-        let alike = pages.all(|page| {
-            count += 1;
-            let frames = first.frames;
-            let next = Frames { first: frames.first.offset(count - 1), ..frames };
-            page == Extent { frames: next, start: first.address(count - 1), ..first }
-        });
-        alike.then_some(Extent { frames: Frames { count, ..first.frames }, ..first })
+        Some(Extent { frames: Frames { count, ..first.frames }, ..first })
     }
 
     /// What is recorded of page number `index` of a window's block, if it is there.

@@ -17,7 +17,7 @@ use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeLink};
 use untyped_alloc::{CPtr, Numbers};
 
 use crate::types::fault::PageRequest;
-use crate::types::ids::{SpaceId, ThreadId, MAX_NUMBER};
+use crate::types::ids::{ThreadId, MAX_NUMBER};
 use crate::types::thread::ThreadInfo;
 
 /// A request, and where the right to answer its thread is kept.
@@ -53,20 +53,6 @@ pub(crate) struct Thread<'p> {
     pub reply: Cell<Option<CPtr>>,
     /// Its fault that was answered last, if that was one at a page that is recorded.
     pub recorded: Cell<Option<RecordedFault>>,
-}
-
-impl Thread<'_> {
-    /// Which it is, if it is registered.
-    #[inline(always)]
-    pub fn id(&self) -> Option<ThreadId> {
-        self.info.get().map(|info| info.id)
-    }
-
-    /// The space that it runs in, if it is registered.
-    #[inline(always)]
-    pub fn space(&self) -> Option<SpaceId> {
-        self.info.get().map(|info| info.space)
-    }
 }
 
 /// A fault at a page that is recorded with the rights for it, and was mapped again: where the
@@ -167,12 +153,6 @@ impl<'p> Threads<'p> {
     #[inline]
     pub fn with_badge(&self, badge: u32) -> Option<ThreadInfo> {
         self.by_badge.find(&badge).get().and_then(|node| node.info.get())
-    }
-
-    /// The node of the thread that has this badge.
-    #[inline(always)]
-    pub fn node_with_badge(&self, badge: u32) -> Option<&'p Thread<'p>> {
-        self.by_badge.find(&badge).clone_pointer()
     }
 
     /// A thread's node.

@@ -118,6 +118,23 @@ impl Window<'_> {
         })
     }
 
+    /// How many pages are there, if they lie together, are alike, and have consecutive capabilities.
+    pub fn run(&self) -> Option<usize> {
+        let (present, first) = (self.present.get(), self.first_from(0)?);
+        let count = present.count_ones() as usize;
+        let together = first + count == self.end();
+        let abandoned = self.abandoned.get() & present;
+        let (frame, attributes) = (self.frames[first].get(), self.attributes[first].get());
+        let mut others = (1..count).map(|number| (number, first + number));
+        let alike = together
+            && (abandoned == 0 || abandoned == present)
+            && others.all(|(number, place)| {
+                self.frames[place].get() == frame.offset(number)
+                    && self.attributes[place].get() == attributes
+            });
+        alike.then_some(count)
+    }
+
     /// The number of the first page that is there, from number `index` on.
     #[inline(always)]
     pub fn first_from(&self, index: usize) -> Option<usize> {

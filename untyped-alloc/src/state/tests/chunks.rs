@@ -40,6 +40,8 @@ enum Op {
     FreeAll(usize, ObjectState),
     AllocZeroedAt(usize, usize),
     AllocLastZeroed(usize, usize),
+    AllocZeroedRun(usize, usize, usize),
+    AllocDirty(usize),
     /// Frees a run that is all live, if the range is one.
     Free {
         which: usize,
@@ -68,8 +70,12 @@ fn operation() -> impl Strategy<Value = Op> {
         1 => which().prop_map(Op::Remove),
         4 => (which(), first(), count(), any::<bool>()).prop_map(
             |(which, first, count, movable)| Op::Alloc { which, first, count, movable }),
-        2 => which().prop_map(Op::AllocZeroed),
-        3 => (which(), first()).prop_map(|(which, index)| Op::AllocZeroedAt(which, index)),
+        4 => prop_oneof![which().prop_map(Op::AllocZeroed), which().prop_map(Op::AllocDirty)],
+        6 => prop_oneof![
+            (which(), first()).prop_map(|(which, index)| Op::AllocZeroedAt(which, index)),
+            (which(), first(), 0..40usize)
+                .prop_map(|(which, first, count)| Op::AllocZeroedRun(which, first, count)),
+        ],
         2 => (which(), prop_oneof![first(), Just(usize::MAX)])
             .prop_map(|(which, index)| Op::AllocLastZeroed(which, index)),
         6 => (which(), first(), count(), state())
@@ -177,6 +183,32 @@ impl Run<'_> {
                 if can {
                     model.states[index] = Live;
                 }
+            }
+            Op::AllocZeroedRun(which, first, count) if which < self.model.len() => {
+                let model = &mut self.model[which];
+                let others = model.count(|state| state == ZEROED) > count;
+                let one_word = first / 32 == (first + count).saturating_sub(1) / 32;
+                let run = model.states.get(first..first + count);
+                let zeroed = run.is_some_and(|run| run.iter().all(|&state| state == ZEROED));
+                let can = count != 0 && zeroed && one_word && others;
+                let can = can && model.class() == Some(Class::Zeroed);
+                let taken = model.chunk.alloc_zeroed_run(first, count);
+                assert_eq!(taken, can, "{count} objects from {first} on");
+                if can {
+                    model.states[first..first + count].fill(Live);
+                }
+            }
+            Op::AllocDirty(which) if which < self.model.len() => {
+                let model = &mut self.model[which];
+                let dirty = Ready { clean: false };
+                let first = model.states.iter().position(|&state| state == dirty);
+                let others = |first: &usize| {
+                    let word = model.states.iter().skip(first / 32 * 32).take(32);
+                    word.filter(|&&state| state == dirty).count() > 1
+                };
+                let expected = first.filter(others).filter(|_| model.class() == Some(Class::Dirty));
+                assert_eq!(model.chunk.alloc_dirty(), expected);
+                expected.into_iter().for_each(|first| model.states[first] = Live);
             }
             Op::AllocLastZeroed(which, index) if which < self.model.len() => {
                 let model = &mut self.model[which];

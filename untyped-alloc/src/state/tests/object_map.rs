@@ -18,6 +18,8 @@ enum Op {
     Set(usize, usize, ObjectState),
     AllocZeroed,
     AllocZeroedAt(usize),
+    AllocZeroedRun(usize, usize),
+    AllocDirty,
 }
 
 /// A number of an object, often near the end of a word.
@@ -39,6 +41,9 @@ fn operation() -> impl Strategy<Value = Op> {
         }),
         3 => Just(Op::AllocZeroed),
         3 => prop_oneof![index(), Just(MAX_BATCH), Just(usize::MAX)].prop_map(Op::AllocZeroedAt),
+        3 => (prop_oneof![index(), Just(MAX_BATCH)], 0..40usize)
+            .prop_map(|(first, count)| Op::AllocZeroedRun(first, count)),
+        3 => Just(Op::AllocDirty),
     ]
 }
 
@@ -104,6 +109,26 @@ fn run(operations: Vec<Op>) {
                 if can {
                     model[index] = Live;
                 }
+            }
+            Op::AllocZeroedRun(first, count) => {
+                let run = model.get(first..first + count).unwrap_or_default();
+                let all = count != 0 && run.iter().filter(|&&it| it == ZEROED).count() == count;
+                // In one word, and others are left.
+                let can = all && first / 32 == (first + count - 1) / 32 && zeroed(&model) > count;
+                assert_eq!(map.alloc_zeroed_run(first, count), can, "{count} from {first} on");
+                if can {
+                    model[first..first + count].fill(Live);
+                }
+            }
+            Op::AllocDirty => {
+                let first = model.iter().position(|&state| state == DIRTY);
+                let others = |first: &usize| {
+                    let word = &model[first / 32 * 32..][..32];
+                    word.iter().filter(|&&state| state == DIRTY).count() > 1
+                };
+                let first = first.filter(others);
+                assert_eq!(map.alloc_dirty(), first);
+                first.into_iter().for_each(|first| model[first] = Live);
             }
         }
         check(&map, &model);

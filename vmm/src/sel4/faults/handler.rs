@@ -157,17 +157,18 @@ pub fn receive(vmm: &mut Manager, info: &MessageInfo, badge: usize) -> Received 
     let Some(told) = sel4::with_ipc_buffer_mut(|buffer| page_fault(buffer, info)) else {
         return receive_other(vmm, info, badge);
     };
-    let Some(node) = vmm.node_with_badge(badge) else { return Received::Nothing };
-    let Some(space) = node.space() else { return Received::Nothing };
-    // Of memory that is touched beside other nothing more than that need be known.
-    if told.is_ok_and(|page_fault| vmm.append_touched(space, &page_fault).is_some()) {
-        return Received::Resolved;
-    }
-    let Some(thread) = node.id() else { return Received::Nothing };
+    // By value, and no more of it: all that is known of a thread would be copied out.
+    let Ok(ThreadInfo { id: thread, space, .. }) = vmm.thread_with_badge(badge) else {
+        return Received::Nothing;
+    };
     let page_fault = match told {
         Ok(page_fault) => page_fault,
         Err(fault) => return Received::Unresolved { thread, fault, error: None },
     };
+    // Of memory that is touched in order nothing more than that need be known.
+    if vmm.append_touched(space, &page_fault).is_some() {
+        return Received::Resolved;
+    }
     let fault = ThreadFault::Page(page_fault);
     match vmm.resolve_fault_of(thread, space, &page_fault) {
         Ok(Resolution::Resolved(_)) => Received::Resolved,

@@ -178,7 +178,7 @@ impl<'p> History<'p> {
             return;
         }
         let extents = self.space.extents();
-        extents.extend(extents.ending_at(address(end)).unwrap(), 1 << bits);
+        extents.extend(extents.ending_at(address(end)).unwrap(), (1, 1 << bits));
         drop(extents);
         let run = &mut self.model.runs[which];
         let capability = run.frames[run.frames.len() - 1].1 + 1;

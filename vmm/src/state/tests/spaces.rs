@@ -38,7 +38,7 @@ fn a_change_is_seen_and_looking_is_none() {
     assert!(changed());
     assert_eq!(space.quota(), quota);
     assert!(space.regions().at(address(0)).is_some() && space.extents().iter().count() == 1);
-    space.extents().extend(&extent, 4096);
+    space.extents().extend(&extent, (1, 4096));
     assert!(!changed(), "neither looking nor a page that was foreseen");
     space.set_quota(quota);
     assert!(changed(), "it may have changed");
