@@ -19,6 +19,8 @@ enum Op {
     AllocZeroed,
     AllocZeroedAt(usize),
     AllocZeroedRun(usize, usize),
+    /// The first that there are.
+    AllocFirstRun(usize),
     AllocDirty,
 }
 
@@ -43,6 +45,7 @@ fn operation() -> impl Strategy<Value = Op> {
         3 => prop_oneof![index(), Just(MAX_BATCH), Just(usize::MAX)].prop_map(Op::AllocZeroedAt),
         3 => (prop_oneof![index(), Just(MAX_BATCH)], 0..40usize)
             .prop_map(|(first, count)| Op::AllocZeroedRun(first, count)),
+        3 => prop_oneof![0..40usize, Just(MAX_BATCH)].prop_map(Op::AllocFirstRun),
         3 => Just(Op::AllocDirty),
     ]
 }
@@ -110,7 +113,12 @@ fn run(operations: Vec<Op>) {
                     model[index] = Live;
                 }
             }
-            Op::AllocZeroedRun(first, count) => {
+            Op::AllocZeroedRun(..) | Op::AllocFirstRun(_) => {
+                let (first, count) = match operation {
+                    Op::AllocZeroedRun(first, count) => (first, count),
+                    Op::AllocFirstRun(want) => first_run(&model, want, ZEROED).unwrap_or((0, 0)),
+                    _ => unreachable!(),
+                };
                 let run = model.get(first..first + count).unwrap_or_default();
                 let all = count != 0 && run.iter().filter(|&&it| it == ZEROED).count() == count;
                 // In one word, and others are left.
