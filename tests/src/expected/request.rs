@@ -215,6 +215,8 @@ pub enum Request {
     Dense { space: u8, large: u8, upper: bool },
     /// Makes large pages of small ones.
     Promote { space: u8, pages: Pages },
+    /// Goes on making large pages of small ones in the background, by so many steps at the most.
+    PromoteFurther { steps: u8 },
     /// Unmaps.
     Unmap { space: u8, pages: Pages },
     /// Unmaps what is mapped; holes are no error.

@@ -4,6 +4,7 @@
 use untyped_alloc::kernel::{CPtr, Memory, Rights};
 
 use super::kernel::ModelKernel;
+use super::state::cap::Cap;
 use super::state::contents::PAGE;
 use super::state::objects::ObjectKind;
 use super::state::tables::Mapping;
@@ -39,6 +40,14 @@ impl<'p> ModelKernel<'p> {
     /// What is mapped at `vaddr` of the VSpace that the capability in slot `vspace` stands for.
     pub fn mapping(&self, vspace: CPtr, vaddr: usize) -> Option<Mapping> {
         self.walk(self.active_root(self.cap(vspace))?, vaddr)
+    }
+
+    /// What the first `buf.len()` bytes hold of the frame whose capability is in this slot; says
+    /// whether there is one.
+    pub fn read_frame(&self, frame: CPtr, buf: &mut [u8]) -> bool {
+        let Cap::Frame { base, .. } = self.cap(frame) else { return false };
+        self.contents.read(base, buf);
+        true
     }
 
     /// Every mapping of that VSpace's user space, lowest address first.

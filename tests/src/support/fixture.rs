@@ -98,6 +98,25 @@ impl<'a> Fixture<'a> {
         self.check_direct_map(stats.direct_map_frames);
         self.check_kept();
         self.check_stores(stats.spaces);
+        self.check_copied();
+    }
+
+    /// I61: what counts as copied by a promotion is mapped nowhere, and holds what its copy does.
+    #[track_caller]
+    fn check_copied(&self) {
+        for (space, at, copy) in self.vmm.copied_pages() {
+            // Who took it away, or the whole space, was not asked to wait.
+            let Ok(Some(page)) = self.vmm.mapping_at(space, at) else { continue };
+            let vspace = self.vmm.vspace(space).expect("a space");
+            assert_eq!(self.kernel().mapping(vspace, at), None, "{at:#x} is copied, and mapped");
+            if page.size_bits == 12 {
+                let (mut now, mut then) = ([0; PAGE], [0; PAGE]);
+                let own = self.vmm.vspace(self.own()).expect("a space");
+                assert!(self.kernel().read_frame(page.frame, &mut now), "{at:#x} has no frame");
+                self.kernel().read(own, copy, &mut then).expect("the large frame is mapped");
+                assert_eq!(now, then, "{at:#x} was changed since it was copied");
+            }
+        }
     }
 
     /// I47: in a store nothing is mapped.

@@ -44,8 +44,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         mut error: untyped_alloc::Error,
         mut request: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        // What earlier requests were refused to give back is nobody's.
-        if self.give_back_refused() {
+        // What earlier requests were refused to give back is nobody's, and the large frame of a
+        // promotion is wanted by nobody.
+        if self.abandon_promotion() | self.give_back_refused() {
             match request(self) {
                 Err(Error::Allocator(again)) => error = again,
                 made => return made,

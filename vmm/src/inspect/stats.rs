@@ -97,6 +97,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`crate::Error::Allocator`] when the kernel refused a call; the rest was done.
     pub fn trim(&mut self) -> Result {
+        self.abandon_promotion();
         self.retry_quarantine()?;
         self.undo_the_rest()?;
         let mut next = Some(0);

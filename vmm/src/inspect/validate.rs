@@ -72,6 +72,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         hold("every table taken is in one space", known, known == taken_tables)?;
         self.validate_ids()?;
         self.validate_compaction()?;
+        self.validate_promotion()?;
         self.validate_site()?;
         self.validate_passage()?;
         self.validate_open_blocks()?;
@@ -135,6 +136,46 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.survey();
         let in_vain = !self.alloc.can_evacuate(bits);
         hold("what cannot be emptied is remembered as such", bits.into(), in_vain)
+    }
+
+    /// I62: the large frame of a promotion is in the manager's own space, and just the space of its
+    /// place is marked.
+    fn validate_promotion(&self) -> Result<(), Violation> {
+        let under_way = self.promotions.under_way.as_ref();
+        for space in self.spaces.iter() {
+            let (id, at) = (space.id.get(), space.id.get().number as usize);
+            let its = under_way.is_some_and(|promotion| promotion.space == id);
+            let plain = !core::ptr::eq(space, self.own) && !space.store.get();
+            let marked = space.in_transit.get();
+            hold("the space of a promotion is marked, and no other", at, marked == its)?;
+            hold("pages of a space in transit come back", at, !its || space.detached.get())?;
+            hold("pages in transit are touched, and by others", at, !its || plain)?;
+        }
+        let Some(promotion) = under_way else { return Ok(()) };
+        let at = promotion.page.start.bits();
+        let aligned = promotion.page.start.is_aligned(promotion.page.size_bits);
+        hold("a page in transit is aligned", at, aligned)?;
+        let view = self.own.regions().iter().find(|it| core::ptr::eq(*it, promotion.view));
+        let view = view.filter(|view| view.spec().kind == Kind::Bookkeeping);
+        let held = view.and_then(|view| self.own.extents().at(view.start()));
+        let held = held.is_some_and(|held| held.frames == promotion.frames);
+        hold("a page in transit has its large frame", at, held)
+    }
+
+    /// For tests: the pages that count as copied by a promotion that is under way, their space and
+    /// the address of each, and where their copies are in the manager's own space.
+    #[doc(hidden)]
+    pub fn copied_pages(
+        &self,
+    ) -> impl Iterator<Item = (crate::SpaceId, usize, usize)> + use<'_, 'p, K> {
+        self.promotions.under_way.iter().flat_map(|promotion| {
+            let copied = (0..promotion.pages()).filter(|&page| promotion.is_copied(page));
+            copied.map(|page| {
+                let distance = page << self.geometry.page_bits;
+                let [at, copy] = [promotion.page.start, promotion.view.start()];
+                (promotion.space, at.bits() + distance, copy.bits() + distance)
+            })
+        })
     }
 
     /// I17: what a number leads to has it in its id, and no serial number is beyond the last. I41:

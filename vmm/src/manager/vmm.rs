@@ -13,6 +13,7 @@ use crate::state::direct_map::DirectMap;
 use crate::state::open_blocks::OpenBlocks;
 use crate::state::page_requests::Requests;
 use crate::state::passage::Passage;
+use crate::state::promotion::Promotions;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
 use crate::state::reserve::Bookkeeping;
@@ -81,6 +82,8 @@ pub struct Vmm<'p, K> {
     /// How many pages of a page table are to be changed for it to be detached, at the least.
     pub(crate) min_detached: usize,
     pub(crate) compaction: CompactionState,
+    /// Large pages that are made of small ones in the background.
+    pub(crate) promotions: Promotions<'p>,
     /// Kernel calls that gave pages which are recorded as mapped their mappings again.
     pub(crate) calls_to_map_recorded: u64,
     /// The thread that empties the TLB, if there is one.

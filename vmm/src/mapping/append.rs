@@ -84,7 +84,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         address: VirtAddr,
         clear_to: usize,
     ) -> Option<()> {
-        if !self.short_cuts {
+        // A promotion must know of each page that is mapped in its place.
+        if !self.short_cuts || space.in_transit.get() {
             return None;
         }
         // Where memory is used again it is dirty, and nothing can be appended.

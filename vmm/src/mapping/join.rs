@@ -128,7 +128,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.cut.push(node, CutPage { start, size_bits, region });
     }
 
-    fn range_of(&self, page: &CutPage) -> Result<PageRange> {
+    pub(super) fn range_of(&self, page: &CutPage) -> Result<PageRange> {
         let pages = 1 << (page.size_bits - self.geometry.page_bits);
         Ok(self.geometry.range(Pages::at(page.start.bits()).count(pages))?)
     }

@@ -12,5 +12,7 @@ pub(crate) mod join;
 pub(crate) mod map;
 pub(crate) mod physical;
 pub(crate) mod promote;
+mod promote_further;
 pub(crate) mod protect;
+mod transit;
 pub(crate) mod unmap;

@@ -17,6 +17,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Copies the capabilities of an extent's frames into consecutive slots, and counts them: of
     /// all of them, or, where the slots that are free lie scattered, of the first few.
     pub(crate) fn copy_frames(&mut self, _reserve: &mut Reserve, piece: &Extent) -> Result<Frames> {
+        self.note_used(piece);
         let (origin, count) = (self.origin_of(piece)?, piece.frames.count);
         if count == 1 {
             if let Some(copied) = self.copy_alone(origin, piece.start) {

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! No page is mapped elsewhere meanwhile: whatever takes one out of the record unmaps it before,
-//! and then its capability forgets its place (invariant I60). A call that finds no table has it
+//! and then its capability forgets its place (invariant I60). So it does of pages that a promotion
+//! was to copy: such a page is mapped anew where it would be remapped. A call that finds no table has it
 //! mapped again, and is made once more: so nobody else needs to know.
 
 use page_tables::{PageRange, VirtAddr};
@@ -109,11 +110,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (rights, cache): (Rights, CachePolicy),
         found: Result<(), Refused>,
     ) -> Result<(), Refused> {
+        let root = space.root.get();
+        // Its capability has no place where a promotion was to copy it, and was given up.
+        let placeless = matches!(found, Err(Refused { error: KernelError::IllegalOperation, .. }));
+        // Or it is where it was copied still, as the kernel refused to unmap it there.
+        let slot = self.temp_slots.holding(frame);
+        let elsewhere = slot.is_some_and(|slot| self.unmap_temporary(slot).is_ok());
+        let (enter, found) = match enter {
+            _ if elsewhere => {
+                (Entry::Map, self.kernel.page_map(frame, root, address, rights, cache))
+            }
+            Entry::Remap if placeless => {
+                (Entry::Map, self.kernel.page_map(frame, root, address, rights, cache))
+            }
+            enter => (enter, found),
+        };
         let missing = matches!(found, Err(Refused { error: KernelError::FailedLookup, .. }));
         if !missing || !self.attach_table(space, address) {
             return found;
         }
-        let root = space.root.get();
         match enter {
             Entry::Map => self.kernel.page_map(frame, root, address, rights, cache),
             Entry::Remap => self.kernel.page_remap(frame, root, address, rights, cache),

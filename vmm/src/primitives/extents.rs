@@ -95,6 +95,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         node: &'p ExtentNode<'p>,
         extent: Extent,
     ) -> bool {
+        if space.in_transit.get() {
+            self.note_used(&extent);
+        }
         let unneeded = space.extents_mut().insert(node, extent);
         match unneeded {
             Some(node) => self.pools.spare_extent(reserve, node),

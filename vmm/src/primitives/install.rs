@@ -101,13 +101,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let Err((_, mapped_end)) = self.map_extent(reserve, space, extent) else { return };
         space.undone.pages.set(true);
         let done = extent.index_of(mapped_end);
-        let rest = extent.part(done, extent.frames.count - done);
-        let Some(level) = self.geometry.level_of_frame(rest.frames.size_bits) else { return };
+        self.record_mapped(space, &extent.part(done, extent.frames.count - done));
+    }
+
+    /// Brings the counts of page-table entries up to date for frames that count as mapped now.
+    pub(crate) fn record_mapped(&self, space: &Space<'p>, extent: &Extent) {
+        let Some(level) = self.geometry.level_of_frame(extent.frames.size_bits) else { return };
         let mut shadow = space.shadow.borrow_mut();
-        for index in 0..rest.frames.count {
-            shadow.use_entries(&self.geometry, level, rest.address(index), 1);
+        for index in 0..extent.frames.count {
+            shadow.use_entries(&self.geometry, level, extent.address(index), 1);
         }
-        let pages = rest.frames.count << (rest.frames.size_bits - self.geometry.page_bits);
+        let pages = extent.frames.count << (extent.frames.size_bits - self.geometry.page_bits);
         space.mapped_pages.set(space.mapped_pages.get() + pages);
     }
 

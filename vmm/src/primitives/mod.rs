@@ -14,6 +14,7 @@ pub(crate) mod install;
 pub(crate) mod moves;
 pub(crate) mod pages;
 pub(crate) mod place;
+mod promotion;
 pub(crate) mod quarantine;
 pub(crate) mod remap;
 pub(crate) mod replace;

@@ -48,6 +48,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         rights: Rights,
         cache: CachePolicy,
     ) -> Result<(), Refused> {
+        if space.in_transit.get() {
+            self.comes_back(space, address);
+        }
         let mapped = self.kernel.page_map(frame, space.root.get(), address, rights, cache);
         match mapped.is_err() && space.detached.get() {
             true => self.attach_and(Entry::Map, space, (frame, address), (rights, cache), mapped),
@@ -102,6 +105,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<(), Refused> {
         if self.is_only_recorded(space, (frame, source)) {
             return Ok(());
+        }
+        if space.in_transit.get() {
+            self.comes_back(space, address);
         }
         let mapped = self.kernel.page_remap(frame, space.root.get(), address, rights, cache);
         match mapped.is_err() && space.detached.get() {

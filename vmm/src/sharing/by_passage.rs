@@ -145,6 +145,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Source::Borrowed | Source::Physical => None,
         };
         let Some(origin) = origin else { return Ok(None) };
+        self.note_used_at(start);
         let Some(copied) = self.copy_alone(origin, start) else {
             self.remove_unused_groups(origin, 1);
             return Ok(None);

@@ -118,6 +118,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             debug_assert!(matches!(extent.source, Source::Owned | Source::Copy));
             let piece = extent.part(extent.index_of(address), 1);
+            self.note_used(&piece);
             let unify = piece.rights.contains(Rights::EXECUTE) && self.geometry.has_no_execute;
             self.with_frame((node, &piece), TempSlot::Target, |kernel, window, frame| {
                 now.write(kernel, window + at % page);

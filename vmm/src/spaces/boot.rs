@@ -14,6 +14,7 @@ use crate::state::asids::AsidPools;
 use crate::state::compaction::CompactionState;
 use crate::state::open_blocks::OpenBlocks;
 use crate::state::page_requests::Requests;
+use crate::state::promotion::Promotions;
 use crate::state::refcounts::FrameRefcounts;
 use crate::state::region::Region;
 use crate::state::reserve::Reserve;
@@ -89,6 +90,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             short_cuts: true,
             min_detached: MIN_DETACHED,
             compaction: CompactionState::default(),
+            promotions: Promotions::default(),
             calls_to_map_recorded: 0,
             flusher: None,
         };

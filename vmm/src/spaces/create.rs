@@ -286,6 +286,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.objects.set(0);
         space.store.set(false);
         space.detached.set(false);
+        space.in_transit.set(false);
         space.near.set(None);
         let Undone { pages, abandoned, copy_on_write, clone } = &space.undone;
         for undone in [pages, abandoned, copy_on_write, clone] {

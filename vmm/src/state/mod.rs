@@ -20,6 +20,7 @@ pub(crate) mod extents;
 pub(crate) mod open_blocks;
 pub(crate) mod page_requests;
 pub(crate) mod passage;
+pub(crate) mod promotion;
 pub(crate) mod refcounts;
 pub(crate) mod region;
 pub(crate) mod region_map;

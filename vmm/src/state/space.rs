@@ -57,6 +57,8 @@ pub(crate) struct Space<'p> {
     pub store: Cell<bool>,
     /// The kernel may not have some of its recorded page tables, nor pages below them.
     pub detached: Cell<bool>,
+    /// A promotion is under way in it, which must know of each page that is mapped.
+    pub in_transit: Cell<bool>,
     /// Below whose page table regions are to lie that may lie anywhere.
     pub near: Cell<Option<VirtAddr>>,
     /// What the kernel refused to undo in it.
@@ -102,6 +104,7 @@ impl Default for Space<'_> {
             objects: Cell::new(0),
             store: Cell::new(false),
             detached: Cell::new(false),
+            in_transit: Cell::new(false),
             near: Cell::new(None),
             undone: Undone::default(),
             cut: CutPages::default(),

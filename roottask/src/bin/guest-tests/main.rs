@@ -36,6 +36,7 @@ mod cnode;
 mod compaction;
 mod config;
 mod context;
+mod dense;
 mod direct_map;
 mod exhaustion;
 mod fault;
@@ -90,6 +91,7 @@ const ALL: &[&[Test]] = &[
     memory::TESTS,
     kept_tables::TESTS,
     survival::TESTS,
+    dense::TESTS,
     ipc_buffer::TESTS,
     refusal::TESTS,
     texts::TESTS,

@@ -65,7 +65,7 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
         30 => allocation(bytes),
         31 => Request::MapObjects { space, which: number(bytes), request: wanted(bytes) },
         32 => Request::Free { which: number(bytes), threads: false },
-        33..=34 => match bytes.below(9) {
+        33..=34 => match bytes.below(10) {
             0 => Request::Trim,
             7 => Request::Dense { space, large: bytes.below(4) as u8, upper: bytes.one_in(2) },
             8 => {
@@ -76,6 +76,7 @@ pub fn request(bytes: &mut Bytes<'_>, target: Target) -> Request {
                     pages: Pages::At { address, pages: bytes.pick(&[2, 1]) * large },
                 }
             }
+            9 => Request::PromoteFurther { steps: 1 + bytes.below(24) as u8 },
             6 => Request::Compact { bits: 12 + bytes.below(6) as u8 },
             1 => Request::DestroySpace { space },
             _ => {

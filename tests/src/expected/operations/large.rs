@@ -37,6 +37,26 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// A326: pages stay what they are, and the kernel may have none of some of them, for a while or
+    /// until they are touched.
+    pub(super) fn promote_further(&mut self, steps: u8) -> Outcome {
+        let made = self.call(
+            Need::NOTHING,
+            |_| Expected::success(),
+            |vmm| {
+                for _ in 0..steps {
+                    if !vmm.promote_further(64)? {
+                        break;
+                    }
+                }
+                Ok(())
+            },
+        );
+        let places: Vec<_> = self.state.spaces.iter().flat_map(dense_regions).collect();
+        places.into_iter().for_each(|(id, pages)| self.may_be_detached(id, pages));
+        made
+    }
+
     /// Whether small pages in all of a place are alike, and nobody else's.
     fn can_be_large(&self, id: SpaceId, place: Range<usize>) -> bool {
         let Some(space) = self.state.space(id) else { return false };
@@ -45,7 +65,9 @@ impl Run<'_> {
             space.pages.get(&at).is_some_and(|page| {
                 let own = page.origin == Origin::Owned && !page.copy && !page.cow;
                 let like = (page.rights, page.cache) == (first.rights, first.cache);
-                own && like && self.state.users(page.cell) == 1 && self.size_at(id, at) == Some(12)
+                let small = self.host.vmm.mapping_at(id, at).ok().flatten();
+                let small = small.is_some_and(|told| told.size_bits == 12);
+                own && like && self.state.users(page.cell) == 1 && small
             })
         };
         place.step_by(PAGE).all(alike)
@@ -73,6 +95,12 @@ impl Run<'_> {
         assert!(self.beyond(space, Resource::Frames, size / PAGE).is_none(), "beyond the quota");
         Some(place)
     }
+}
+
+/// The pages of a space in which large pages may be made in the background.
+fn dense_regions(space: &Space) -> impl Iterator<Item = (SpaceId, Range<usize>)> + '_ {
+    let regions = space.regions.values().filter(|region| region.large_pages);
+    regions.map(|region| (space.id, region.usable()))
 }
 
 fn has_all(space: &Space, place: &Range<usize>) -> bool {

@@ -36,6 +36,7 @@ impl Run<'_> {
             }
             Request::Dense { space, large, upper } => self.dense(space, large, upper),
             Request::Promote { space, pages } => self.promote(space, pages),
+            Request::PromoteFurther { steps } => self.promote_further(steps),
             Request::Unmap { space, pages } => self.unmap(space, pages),
             Request::Decommit { space, pages } => self.decommit(space, pages),
             Request::Shrink { space, pages } => self.shrink(space, pages),

@@ -20,6 +20,7 @@
 //!   queries.rs     queries, dump, statistics
 //!   figures.rs     statistics figure by figure
 //!   large_on_demand.rs  large pages that touches bring, and that are made of small ones
+//!   large_ahead.rs      large pages that are made of small ones in the background
 //!   cuts.rs        large pages that are cut, and whole again where that was in vain
 //!   dumps.rs       a dump of a space and of memory, line by line
 //!   bookkeeping.rs the memory of the manager's own records
@@ -63,6 +64,7 @@ mod first_try;
 mod in_parts;
 mod in_place;
 mod in_use;
+mod large_ahead;
 mod large_on_demand;
 mod last_pages;
 mod left_over;

@@ -4,12 +4,14 @@
 //! ```text
 //!   strategy.rs    how requests are made up: addresses from a few dozen pages around a page table's
 //!                  end, the end of user space, address 0 and the image; heaps that grow and shrink
+//!   dense.rs       memory on demand that becomes large in the background, while it is used
 //!   run.rs         one sequence of them, compared after each and taken down
 //! ```
 //!
 //! What is right is said by [`vmm_tests::expected`]. Checks A1–A12 and I1–I9 of `MODEL.md`.
 //! `PROPTEST_CASES` and `PROPTEST_RNG_SEED` choose how many and which.
 
+mod dense;
 pub mod run;
 pub mod strategy;
 
