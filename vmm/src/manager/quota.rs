@@ -38,8 +38,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn usage_of(&self, space: &Space<'p>) -> Quota {
         let extents = space.extents();
         let totals = extents.totals();
+        let frames = (totals.owned_bytes() + totals.copied_bytes()) >> self.geometry.page_bits;
+        // The large frame of a promotion is in the manager's own space, and not on its account.
+        let own = core::ptr::eq(space, self.own);
+        let promotion = self.promotions.under_way.as_ref().filter(|_| own);
+        let in_transit = promotion.map_or(0, |promotion| promotion.pages());
         Quota {
-            frames: (totals.owned_bytes() + totals.copied_bytes()) >> self.geometry.page_bits,
+            frames: frames - in_transit,
             tables: space.shadow.borrow().len(),
             slots: totals.copies(),
             objects: space.objects.get(),

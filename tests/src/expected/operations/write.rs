@@ -49,10 +49,14 @@ impl Run<'_> {
                 Err(error) => Expected::unless(wraps).or(loosely(error)),
                 Ok(_) => {
                     let hole = space.hole(first, pages).into_iter().flat_map(loosely);
-                    Expected::unless(wraps)
-                        .or(hole)
-                        .or(run.not_managed(space, first, pages))
-                        .or(run.has_large(id, first, pages))
+                    let large = run.has_large(id, first, pages);
+                    let expected =
+                        Expected::unless(wraps).or(hole).or(run.not_managed(space, first, pages));
+                    // In the manager's own space all of it may lie in one that can be written.
+                    match id == run.host.own() {
+                        true => expected.perhaps(large.map(|_| "LargePage")),
+                        false => expected.or(large),
+                    }
                 }
             }
         };
