@@ -124,7 +124,7 @@ make_nameless_file
 export VMM_WITHOUT_FRAME_POINTERS=1
 # Memory is dirty once in a boot, so each part has one.
 boot bench
-for part in orders direct cold cold-cleared cold-paced; do
+for part in orders promote direct cold cold-cleared cold-paced; do
     boot bench "$part"
 done
 for part in program growth; do

@@ -17,7 +17,7 @@ use sel4::{
     cap, cap_type, CapRights, FrameObjectType, ObjectBlueprint, TranslationTableObjectType,
     VmAttributes,
 };
-use vmm::{Blueprint, CPtr, Pages, RegionOptions, Result, SpaceId};
+use vmm::{Blueprint, CPtr, Pages, RegionOptions, Result, SpaceId, PAGE_BYTES};
 
 use roottask::Manager;
 
@@ -226,6 +226,21 @@ impl Floor {
         // SAFETY: the addresses are the floor's own, reserved from the manager, and the caller has
         // just mapped a page at each.
         unsafe { core::ptr::copy_nonoverlapping(from, to, self.size.bytes()) }
+    }
+
+    /// Copies a page, at an address where it is mapped, to another of this space's.
+    #[inline(always)]
+    pub fn copy_to(&self, from: usize, to: usize) {
+        let (to, from) = (to as *mut u8, self.address(from) as *const u8);
+        // SAFETY: the caller has just mapped a page at the one, and has mapped memory of another
+        // floor at the other.
+        unsafe { core::ptr::copy_nonoverlapping(from, to, PAGE_BYTES) }
+    }
+
+    /// Takes one of the page tables that were made out of the space.
+    pub fn unmap_table(&self, index: usize) {
+        let table: cap::PageTable = self.slots[self.batches].offset(index).cap();
+        table.page_table_unmap().expect("the table is mapped");
     }
 
     /// Fills a page with zeros, at an address where it is mapped.

@@ -49,6 +49,8 @@ fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
         Some("orders") => warm(bootinfo, &POOL, orders::run)?,
         Some("give-back") => warm(bootinfo, &POOL, orders::give_back)?,
         Some("objects") => warm(bootinfo, &POOL, objects::run)?,
+        // The same, of small pages that become large in the background.
+        Some("promote") => warm(bootinfo, &POOL, orders::promote)?,
         Some("direct") => warm(bootinfo, &POOL, orders::direct)?,
         Some("cold") => cold::needed(bootinfo)?,
         Some("cold-cleared") => cold::cleared(bootinfo)?,

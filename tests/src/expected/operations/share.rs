@@ -80,10 +80,11 @@ impl Run<'_> {
             return Expected::refused(beyond_ceiling(asked, limit));
         }
         let not_managed = self.not_managed(space, start, pages);
+        let large = self.has_large(id, start, pages);
         if let Some(error) = space.hole(start, pages) {
-            return Expected::refused(error).or(not_managed);
+            return Expected::refused(error).or(not_managed).or(large);
         }
-        let large = self.has_large(id, start, pages).map(|_| "LargePage");
+        let large = large.map(|_| "LargePage");
         let expected = self.may_share(to, pages, request, inside).or(not_managed).perhaps(large);
         self.perhaps_quota(expected, to)
     }

@@ -7,6 +7,7 @@
 //!   populate.rs  pages that are mapped           give_back.rs  unmapped, protected, mapped again
 //!   touch.rs     page faults                     share.rs      frames with several users
 //!   objects.rs   threads, spaces, large pages, addresses
+//!   promote.rs   small pages that become large in the background
 //! ```
 //!
 //! The floor of each row is the least known sequence of kernel calls with the same result, which
@@ -15,6 +16,7 @@
 mod give_back;
 mod objects;
 mod populate;
+mod promote;
 mod share;
 mod steps;
 mod touch;
@@ -45,6 +47,11 @@ pub fn run(vmm: &mut Manager) -> Result {
 pub fn give_back(vmm: &mut Manager) -> Result {
     give_back::run(vmm)?;
     give_back::recycled(vmm, "recycled_single", 1)
+}
+
+/// Small pages that become large, in a boot of its own.
+pub fn promote(vmm: &mut Manager) -> Result {
+    promote::run(vmm)
 }
 
 /// What a direct map is for, once each frame has been there: in a boot of its own. Where more
