@@ -28,7 +28,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         _reserve: &mut Reserve,
         piece: &Extent,
     ) -> Result<Frames> {
-        self.note_used(piece);
         let origin = self.origin_of(piece)?;
         let all = piece.frames.count;
         let full = self.refcounts.first_full(origin, all.min(MAX_TOGETHER));

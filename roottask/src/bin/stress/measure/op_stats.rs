@@ -27,7 +27,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Reserve "reserve", Map "map", MapLarge "map large", Populate "populate", PopulateFrom "populate from", Unmap "unmap", Decommit "decommit",
+    Reserve "reserve", Map "map", MapLarge "map large", Promote "promote", Populate "populate", PopulateFrom "populate from", Unmap "unmap", Decommit "decommit",
     Protect "protect", Release "release", Split "split", Merge "merge", Move "move",
     Share "share", CloneRegion "clone region", CloneSpace "clone space", RestoreWriteAccess "restore write access",
     Fault "fault", CreateSpace "create space", DestroySpace "destroy space",

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Large pages: they appear where memory allows, and fall back to small ones where they are cut.
+//! Large pages: they appear where memory allows, and fall back to small ones where they are cut;
+//! and small ones become large in the background, while they are used.
 
 use alloc::vec::Vec;
 use roottask::arch::LARGE_BITS;
 
 use roottask::{check, Outcome};
-use vmm::{PageSize, Pages, RegionId, RegionOptions, Rights};
+use vmm::{
+    Access, Backing, PageFault, PageSize, Pages, RegionId, RegionOptions, Rights, ShareOptions,
+};
 
-use crate::engine::contents::{check_page, stamp_page};
+use crate::engine::contents::{check_page, stamp_page, stamped_pages};
 use crate::engine::Stress;
 use crate::measure::Kind;
 use crate::model::PAGE;
@@ -40,7 +43,10 @@ pub fn run(stress: &mut Stress) -> Outcome {
         check_stamps(&big)?;
         stress.must(Kind::Release, |vmm| vmm.release(big.id))?;
     }
-    Ok(())
+    match stress.random.once_in(2) {
+        true => dense(stress),
+        false => Ok(()),
+    }
 }
 
 fn make(stress: &mut Stress) -> Outcome<Option<Big>> {
@@ -104,4 +110,66 @@ fn check_stamps(big: &Big) -> Outcome {
         check_page(big.id.start().bits() + page * PAGE, stamp)?;
     }
     Ok(())
+}
+
+/// Memory on demand of another space, all of which is there: it becomes large in the background,
+/// and is touched and written meanwhile.
+fn dense(stress: &mut Stress) -> Outcome {
+    let Some(space) = stress.other_space() else { return Ok(()) };
+    let options = RegionOptions::new(SMALL).named("dense").page_size(PageSize::Auto);
+    let options = options.backed(Backing::OnDemand { around: 16 });
+    let made = stress.attempt(Kind::Reserve, |vmm| vmm.reserve(space, &options))?;
+    let Some(id) = made else { return Ok(()) };
+    let at = |page: usize| id.start().bits() + page * PAGE;
+    let mut dense = Big { id, pages: SMALL, stamps: Vec::new() };
+    for page in (0..SMALL).step_by(64) {
+        let pages = Pages::at(at(page)).count(64);
+        if stress.attempt(Kind::Populate, |vmm| vmm.populate(space, pages))?.is_none() {
+            return stress.must(Kind::Release, |vmm| vmm.release(id));
+        }
+    }
+    for _ in 0..stress.random.within(16, 64) {
+        let (page, stamp) = (stress.random.below(SMALL), stress.random.stamp());
+        match stress.random.below(4) {
+            0 => {
+                let access = if stress.random.once_in(2) { Access::Write } else { Access::Read };
+                let fault = PageFault { address: at(page), access, present: false, ip: 0 };
+                stress.attempt(Kind::Fault, |vmm| vmm.resolve_fault(space, &fault))?;
+            }
+            1 if stress.vmm.large_pages_in(id)? == 0 => {
+                let bytes = stamped_pages(&[stamp]);
+                let wrote =
+                    stress.attempt(Kind::Write, |vmm| vmm.write(space, at(page), &bytes))?;
+                if wrote.is_some() {
+                    dense.stamps.retain(|&(other, _)| other != page);
+                    dense.stamps.push((page, stamp));
+                }
+            }
+            _ => {
+                stress.attempt(Kind::Promote, |vmm| vmm.promote_further(64))?;
+            }
+        }
+    }
+    check_shared(stress, &dense)?;
+    stress.must(Kind::Release, |vmm| vmm.release(id))?;
+    // What its large frame was for is gone.
+    while stress.vmm.promotion_is_under_way() {
+        stress.attempt(Kind::Promote, |vmm| vmm.promote_further(64))?;
+    }
+    Ok(())
+}
+
+/// Looks for the stamps by sharing all of it, and each page without one is clear.
+fn check_shared(stress: &mut Stress, dense: &Big) -> Outcome {
+    let (own, all) = (stress.expected.own(), Pages::at(dense.id.start().bits()).count(dense.pages));
+    let options = ShareOptions::new().named("look").aligned(LARGE_BITS).rights(Rights::READ);
+    let space = dense.id.space();
+    let shared = stress.attempt(Kind::Share, |vmm| vmm.share(space, all, own, &options))?;
+    let Some(shared) = shared else { return Ok(()) };
+    for page in 0..dense.pages {
+        let stamp = dense.stamps.iter().find(|&&(other, _)| other == page);
+        let stamp = stamp.map_or(0, |&(_, stamp)| stamp);
+        check_page(shared.start().bits() + page * PAGE, stamp)?;
+    }
+    stress.must(Kind::Release, |vmm| vmm.release(shared))
 }
