@@ -21,6 +21,7 @@
 //!   figures.rs     statistics figure by figure
 //!   large_on_demand.rs  large pages that touches bring, and that are made of small ones
 //!   large_ahead.rs      large pages that are made of small ones in the background
+//!   large_meanwhile.rs  requests for such pages meanwhile
 //!   cuts.rs        large pages that are cut, and whole again where that was in vain
 //!   dumps.rs       a dump of a space and of memory, line by line
 //!   bookkeeping.rs the memory of the manager's own records
@@ -65,6 +66,7 @@ mod in_parts;
 mod in_place;
 mod in_use;
 mod large_ahead;
+mod large_meanwhile;
 mod large_on_demand;
 mod last_pages;
 mod left_over;
