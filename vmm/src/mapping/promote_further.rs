@@ -48,9 +48,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// and the manager's own space. A step is one of these:
     ///
     /// - up to 64 places are looked at: no kernel call; O(log n) for each;
-    /// - a promotion begins: a large frame is made or found, mapped in the manager's own space, and
-    ///   the page table of the place is taken: three kernel calls, one of which may clear as much
-    ///   as [`Vmm::limit_clearing`] allows;
+    /// - a promotion begins: a large frame is had as by any request, mapped in the manager's own
+    ///   space, and the page table of the place is taken: two kernel calls, and those that make the
+    ///   frame, one of which may clear as much as [`Vmm::limit_clearing`] allows;
     /// - up to `most_pages` pages (1 to 64) are copied: three kernel calls each, one in a
     ///   direct map;
     /// - the large page is mapped: three kernel calls.
