@@ -395,7 +395,13 @@ fn it_is_given_up_where_memory_is_short(target: Target) {
 fn it_begins_where_memory_is_plenty(target: Target) {
     for (large, begins) in [(1, false), (2, true)] {
         let mut host = with_blocks(target, large);
+        // They are held meanwhile, so that the small pages come of the other blocks.
+        let (own, bits) = (host.own(), target.large_bits());
+        let whole = RegionOptions::new(1 << (bits - 12)).page_size(PageSize::Large { bits });
+        let held: Vec<_> =
+            (0..large).map(|_| host.vmm.map(own, &whole).expect("a block")).collect();
         let dense = Dense::new(&mut host, 1);
+        held.into_iter().for_each(|region| host.vmm.release(region).expect("a region"));
         while !host.vmm.promotion_is_under_way() {
             if !host.vmm.promote_further(64).expect("nothing is refused") {
                 break;
