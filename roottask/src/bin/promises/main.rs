@@ -11,6 +11,7 @@
 //!   ends.rs     what has ended is gone, beside a program that computes
 //!   hostile.rs  pagers and programs that do what they should not
 //!   numbers.rs  numbers that are used up
+//!   queued.rs   messages that wait while the server is held elsewhere, and whose sender ends
 //!   copies.rs   capabilities wherever programs put them
 //!   floods.rs   programs that flood the service beside others
 //!   time.rs     programs that sleep, and those that would disturb them
@@ -31,6 +32,7 @@ mod hostile;
 mod images;
 mod large;
 mod numbers;
+mod queued;
 mod shapes;
 mod storm;
 mod time;
@@ -69,7 +71,7 @@ fn all(vmm: &Manager) -> Amounts {
 type Run = fn(&mut World, usize) -> Outcome;
 
 /// The parts: their names, what they do, and how much where nothing is said.
-const PARTS: [(&str, Run, usize); 12] = [
+const PARTS: [(&str, Run, usize); 13] = [
     // The first, as memory is clear afterwards.
     ("dirty", dirty::run, 6000),
     ("guarantees", guarantees::run, 2),
@@ -77,6 +79,7 @@ const PARTS: [(&str, Run, usize); 12] = [
     ("storm", storm::run, 10_000),
     ("shapes", shapes::run, 3),
     ("numbers", numbers::run, 1000),
+    ("queued", queued::run, 3),
     ("copies", copies::run, 2),
     ("waits", waits::run, 10),
     ("ends", ends::run, 2),
