@@ -79,11 +79,11 @@ const PARTS: [(&str, Run, usize); 13] = [
     ("storm", storm::run, 10_000),
     ("shapes", shapes::run, 3),
     ("numbers", numbers::run, 1000),
-    ("queued", queued::run, 3),
     ("copies", copies::run, 2),
     ("waits", waits::run, 10),
     ("ends", ends::run, 2),
     ("hostile", hostile::run, 2),
+    ("queued", queued::run, 3),
     ("floods", floods::run, 40),
     // From here on the server has a clock.
     ("time", time::run, 200),
