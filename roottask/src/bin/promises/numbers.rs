@@ -14,7 +14,7 @@ use super::world::{World, PRIORITY, STACK_PAGES};
 const MAX: u32 = 64;
 const AMOUNTS: Amounts = Amounts([300, 400, 500, 40, 16, 400, 400, 0]);
 /// Of them, those that a program can have at the least, beside what it begins with.
-const LEAST: u32 = 40;
+const MIN_LEFT: u32 = 40;
 
 /// A152: `rounds` objects are made, each with numbers of its own.
 pub fn run(world: &mut World, rounds: usize) -> Outcome {
@@ -39,6 +39,6 @@ pub fn left(world: &mut World, rounds: usize) -> Outcome<u32> {
         Some((by, End::Exited(left))) if by == program => left,
         _ => 0,
     };
-    check!((LEAST..MAX).contains(&left));
+    check!((MIN_LEFT..MAX).contains(&left));
     Ok(left)
 }
