@@ -243,6 +243,29 @@ fn what_is_being_made_ends_with_its_parts() {
     }
 }
 
+/// A232: who goes on into the same slot with another origin, or by another account, has a clone of
+/// that, and that one pays.
+#[test]
+fn another_origin_and_another_payer_are_another_clone() {
+    let (mut world, program) = filled(200);
+    world.memory(program, 200, D);
+    write(&mut world, program, D, 0, 99);
+    assert_eq!(world.ask(program, CLONE, FROM), Ok(Answer::More {}));
+    world.finish(program, CLONE, &[D, ACCOUNT_SLOT]);
+    assert_eq!(read(&mut world, program, B, 0), 99);
+    assert_eq!(read(&mut world, program, B, 199), 0);
+    world.finish(program, Request::Destroy {}, &[B]);
+
+    let large = Amounts([300, 20, 20, 2, 3, 10, 20, 0]);
+    world.ask(program, account(large, AccountOptions::empty(), C), &[ACCOUNT_SLOT]).unwrap();
+    let paid = |world: &mut World| world.used(program, C).of(Resource::Pages);
+    assert_eq!(world.ask(program, CLONE, FROM), Ok(Answer::More {}));
+    world.finish(program, CLONE, &[A, C]);
+    world.reap();
+    assert_eq!(paid(&mut world), 200);
+    assert_eq!(contents(&mut world, program, B, 200), as_filled(200));
+}
+
 /// A233: what cannot be is refused before anything is made, or with the piece; nothing is left.
 #[test]
 fn a_clone_that_is_refused_leaves_nothing() {
