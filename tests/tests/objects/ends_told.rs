@@ -14,8 +14,8 @@ const TOLD: u32 = D + 1;
 const ACCOUNT: u32 = D + 2;
 const THREAD: u32 = D + 3;
 
-/// A310: the end of a program is told to who asked for that, whether the program is destroyed or the
-/// account that pays for it, and once; nothing is left.
+/// A310: the end of a program is told to who asked for that, whether the program is destroyed or
+/// the account that pays for it, and once; nothing is left.
 #[test]
 fn a_programs_end_is_told_with_the_end_of_its_record() {
     for ends in [IT, ACCOUNT] {

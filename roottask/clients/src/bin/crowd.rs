@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Starts programs of this one file whose threads send all at once, whatever they may, and ends
 //! what they send by, or them: with what they sent and was not received yet. Who serves them must
-//! hold nobody: any thread of a program is held that sends without waiting, whatever that has called.
+//! hold nobody: of a program that sends without waiting any thread is held, whatever that called.
 #![no_std]
 #![no_main]
 
