@@ -299,6 +299,9 @@ qemu_lane() {
     check "gaps beside a thread that computes, debug kernel" "$SCRIPTS/run.sh" gaps --icount --memory 32M
     check "promises of the service" "$SCRIPTS/run.sh" promises --release-kernel --icount --memory 64M \
         --timeout "$PROMISES_TIMEOUT"
+    # Many pages taken and given back beside one that computes: all that the kernel sees of RAM.
+    check "promises of the service, 512 MiB" "$SCRIPTS/run.sh" promises --release-kernel --icount \
+        --memory 512M --timeout "$PROMISES_TIMEOUT" -- dirty 120000
     check "clients of a root task, with their names" clients_are_those_named
     check "clients that the command line names" clients_by_command_line
     check "devices that are none are refused" devices_are_refused
@@ -351,6 +354,8 @@ x86_64_lane() {
         --arch "$ARCH" --icount --memory 32M
     check "promises of the service, x86_64" "$SCRIPTS/run.sh" promises --arch "$ARCH" \
         --release-kernel --icount --memory 64M --timeout "$PROMISES_TIMEOUT"
+    check "promises of the service, x86_64, 640 MiB" "$SCRIPTS/run.sh" promises --arch "$ARCH" \
+        --release-kernel --icount --memory 640M --timeout "$PROMISES_TIMEOUT" -- dirty 120000
     check "debugger and program agree, x86_64" debugger_agrees --arch "$ARCH"
     check "debugger, stopped in a client's space, x86_64" debugger_in_a_client --arch "$ARCH"
     check "model against kernel, x86_64, 40000 calls" "$SCRIPTS/compare.sh" --arch "$ARCH" \

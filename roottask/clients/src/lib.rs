@@ -45,6 +45,7 @@
 //!   bin/scatterer.rs  takes all pages of its account, and scatters them
 //!   bin/bulk.rs    has memory of large pages with another program
 //!   bin/cycler.rs  uses more numbers than there are, one after another
+//!   bin/crowd.rs   ends programs with what they have sent and was not received yet
 //!   bin/copier.rs  copies a capability into each slot of three CNodes, and revokes it
 //!   bin/collector.rs  has one of these
 //!   bin/patient.rs  waits for memory that another program has

@@ -85,6 +85,7 @@ impl Scene {
         }
         while objects.reap_step(&mut fixture.vmm).unwrap() {
             while objects.next_answer(&mut fixture.vmm).is_some() {}
+            while objects.next_notice().is_some() {}
         }
         assert_eq!(objects.counts(), [2, 0, 0, 0], "{:?}", self.request);
         assert_eq!(objects.amounts().1, Amounts::NONE, "{:?}", self.request);

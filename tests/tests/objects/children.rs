@@ -112,7 +112,7 @@ impl World {
     /// All that is to be told: how many, after all that is left is done.
     pub fn notices(&mut self) -> usize {
         self.reap();
-        std::iter::from_fn(|| self.objects.next_notice()).count()
+        std::mem::take(&mut self.told) + std::iter::from_fn(|| self.objects.next_notice()).count()
     }
 }
 

@@ -243,6 +243,29 @@ fn what_is_being_made_ends_with_its_parts() {
     }
 }
 
+/// A232: who goes on into the same slot with another origin, or by another account, has a clone of
+/// that, and that one pays.
+#[test]
+fn another_origin_and_another_payer_are_another_clone() {
+    let (mut world, program) = filled(200);
+    world.memory(program, 200, D);
+    write(&mut world, program, D, 0, 99);
+    assert_eq!(world.ask(program, CLONE, FROM), Ok(Answer::More {}));
+    world.finish(program, CLONE, &[D, ACCOUNT_SLOT]);
+    assert_eq!(read(&mut world, program, B, 0), 99);
+    assert_eq!(read(&mut world, program, B, 199), 0);
+    world.finish(program, Request::Destroy {}, &[B]);
+
+    let large = Amounts([300, 20, 20, 2, 3, 10, 20, 0]);
+    world.ask(program, account(large, AccountOptions::empty(), C), &[ACCOUNT_SLOT]).unwrap();
+    let paid = |world: &mut World| world.used(program, C).of(Resource::Pages);
+    assert_eq!(world.ask(program, CLONE, FROM), Ok(Answer::More {}));
+    world.finish(program, CLONE, &[A, C]);
+    world.reap();
+    assert_eq!(paid(&mut world), 200);
+    assert_eq!(contents(&mut world, program, B, 200), as_filled(200));
+}
+
 /// A233: what cannot be is refused before anything is made, or with the piece; nothing is left.
 #[test]
 fn a_clone_that_is_refused_leaves_nothing() {
@@ -380,9 +403,9 @@ fn few_pages_of_many_are_copied() {
 /// try succeeds.
 #[test]
 fn a_clone_of_which_a_piece_fails_is_made_anew() {
-    let mut failures = 0;
+    let (mut failures, mut kept) = (0, 0);
     for (piece, mapped) in [(0, false), (1, false), (0, true), (1, true)] {
-        for nth in (1..12).chain([1000]) {
+        for nth in (1..12).chain([20, 30, 40, 1000]) {
             let (mut world, program) = filled(80);
             if mapped {
                 world.map(program, A, 1, Rights::READ);
@@ -401,6 +424,8 @@ fn a_clone_of_which_a_piece_fails_is_made_anew() {
                 assert_eq!(figures(&mut world, program), before, "piece {piece}, call {nth}");
                 assert!(world.is_empty(program, B));
             }
+            // What was copied before is not copied again: the request has done that.
+            kept += usize::from(failed && asked == Ok(Answer::More {}));
             if asked != Ok(Answer::Done {}) {
                 world.finish(program, CLONE, FROM);
             }
@@ -412,6 +437,7 @@ fn a_clone_of_which_a_piece_fails_is_made_anew() {
             assert!(world.touch(program, start, Write) && world.touch(program, start + PAGE, Read));
         }
     }
-    // The pages take none, as their capabilities are copied when they are touched.
-    assert!(failures != 0);
+    // The pages take none, as their capabilities are copied when they are touched; but those that
+    // are copied do.
+    assert!(failures != 0 && kept != 0);
 }

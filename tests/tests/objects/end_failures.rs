@@ -128,6 +128,7 @@ fn reap(world: &mut World, what: (End, usize)) {
         let valid = world.objects.validate(&world.fixture.vmm);
         assert_eq!(valid, Ok(()), "{what:?}: {step:?}");
         while world.objects.next_answer(&mut world.fixture.vmm).is_some() {}
+        while world.objects.next_notice().is_some() {}
         if step == Ok(false) {
             return;
         }

@@ -86,6 +86,7 @@ fn memory_of_which_an_address_was_told_keeps_its_pages() {
     world.refused(driver, Request::Resize { pages: 9 }, &[A, ACCOUNT_SLOT], pinned(0));
     // A clone has copies of its own (A262).
     world.ask(driver, Request::Clone { slot: C }, &[A, ACCOUNT_SLOT]).unwrap();
+    assert_eq!(located(&mut world, driver, 0, &[A, ACCOUNT_SLOT]), told, "beside a clone");
     assert_ne!(located(&mut world, driver, 0, &[C, ACCOUNT_SLOT]), told);
     world.finish(driver, Request::Destroy {}, &[C]);
     world.ask(driver, supply(Supply::Copy), &[B, A]).unwrap();

@@ -68,6 +68,7 @@ mod console;
 mod controls;
 mod elf;
 mod end_failures;
+mod ends_told;
 mod failures;
 mod faults;
 mod few_slots;

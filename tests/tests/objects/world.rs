@@ -45,6 +45,9 @@ impl Program {
     }
 }
 
+/// Steps after which notices are taken while the rest of what ended is done.
+const MANY: usize = 1000;
+
 pub struct World {
     pub fixture: Fixture<'static>,
     pub objects: Objects<'static>,
@@ -53,6 +56,8 @@ pub struct World {
     pub foreign: CPtr,
     /// What the last request has the server do.
     pub act: Option<Act>,
+    /// What was told while what is left of something was done.
+    pub told: usize,
 }
 
 impl World {
@@ -70,7 +75,7 @@ impl World {
         let endpoint = fixture.vmm.allocate(Blueprint::Endpoint).unwrap().slot();
         let objects = Objects::new(&mut fixture.vmm, endpoint, amounts).unwrap();
         let foreign = fixture.vmm.alloc_slots(1).unwrap();
-        World { fixture, objects, endpoint, foreign, act: None }
+        World { fixture, objects, endpoint, foreign, act: None, told: 0 }
     }
 
     /// A world with one program.
@@ -219,7 +224,9 @@ impl World {
     /// Asks until all is done.
     #[track_caller]
     pub fn finish(&mut self, program: Program, request: Request, slots: &[u32]) {
-        while self.ask(program, request, slots) == Ok(Answer::More {}) {}
+        while self.ask(program, request, slots) == Ok(Answer::More {}) {
+            self.told += std::iter::from_fn(|| self.objects.next_notice()).count();
+        }
     }
 
     /// A request that is refused, with everything as it was.
@@ -253,7 +260,13 @@ impl World {
     /// Does all that is left of what ended.
     #[track_caller]
     pub fn reap(&mut self) {
+        let mut steps = 0;
         while self.objects.reap_step(&mut self.fixture.vmm).unwrap() {
+            steps += 1;
+            if steps % MANY == 0 {
+                // What is due is told before its record goes.
+                self.told += std::iter::from_fn(|| self.objects.next_notice()).count();
+            }
             self.objects.validate(&self.fixture.vmm).unwrap();
             while self.objects.next_answer(&mut self.fixture.vmm).is_some() {}
         }

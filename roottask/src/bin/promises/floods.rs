@@ -12,7 +12,7 @@ use vmm_service::server::End;
 use super::images;
 use super::world::{World, PRIORITY, STACK_PAGES};
 
-const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200, 0]);
+pub const AMOUNTS: Amounts = Amounts([300, 160, 500, 40, 16, 100, 200, 0]);
 /// Of one that ends with much.
 const MANY: Amounts = Amounts([6000, 160, 12_500, 40, 16, 100, 200, 0]);
 
@@ -194,6 +194,16 @@ pub fn begin(
         number if number == BULK.0 => AMOUNTS.with(Resource::LargePages, 1),
         _ => AMOUNTS,
     };
+    begin_with(world, (number, name), amounts, (priority, millions))
+}
+
+/// The same, where it may use these amounts.
+pub fn begin_with(
+    world: &mut World,
+    (number, name): Flood,
+    amounts: Amounts,
+    (priority, millions): (u8, usize),
+) -> Outcome<ProgramId> {
     let new = NewProgram::new(name, images::FLOOD, amounts);
     let new = NewProgram { stack_pages: STACK_PAGES, ..new };
     let (program, begin) = world.server.create(&mut world.vmm, &new)?;

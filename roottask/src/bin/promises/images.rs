@@ -36,3 +36,5 @@ pub static BRIEF: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/brief"))
 pub static ARBITER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/arbiter"));
 /// Starts programs of all priorities.
 pub static LADDER: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/ladder"));
+/// Starts programs whose threads send all at once, and ends them.
+pub static CROWD: &[u8] = include_bytes!(concat!(env!("VMM_CLIENTS"), "/crowd"));

@@ -5,12 +5,13 @@
 //! ```text
 //!   world.rs    the manager, the server, programs that run together
 //!   storm.rs    random messages, right and wrong
-//!   dirty.rs    memory that is cleared for programs, beside one that computes
+//!   dirty.rs    memory that is cleared for programs and given back, beside one that computes
 //!   guarantees.rs  guarantees that add up to all there is, and a program that scatters its own
 //!   large.rs    large pages that were set aside
 //!   ends.rs     what has ended is gone, beside a program that computes
 //!   hostile.rs  pagers and programs that do what they should not
 //!   numbers.rs  numbers that are used up
+//!   queued.rs   messages that wait while the server is held elsewhere, and whose sender ends
 //!   copies.rs   capabilities wherever programs put them
 //!   floods.rs   programs that flood the service beside others
 //!   time.rs     programs that sleep, and those that would disturb them
@@ -31,6 +32,7 @@ mod hostile;
 mod images;
 mod large;
 mod numbers;
+mod queued;
 mod shapes;
 mod storm;
 mod time;
@@ -47,9 +49,11 @@ use world::World;
 static POOL: BootPool<32> = BootPool::new();
 
 /// Of a hundred pages of memory, those that are promised: as pages, and as page tables. The rest is
-/// for what is recorded of them.
-const PAGES: usize = 80;
-const TABLES: usize = 12;
+/// for what is recorded of them. In a small machine much is taken by what is as large in any.
+const PARTS_OF_SMALL: (usize, usize) = (80, 12);
+const PARTS_OF_LARGE: (usize, usize) = (94, 1);
+/// The fewest pages of a large one.
+const LARGE_PAGES: usize = 1 << 16;
 /// Large pages that are set aside.
 const LARGE: u32 = 2;
 
@@ -58,7 +62,8 @@ fn all(vmm: &Manager) -> Amounts {
     let large = vmm.geometry().larger_frame(vmm.geometry().page_bits);
     let large_bytes = large.map_or(0, |bits| (LARGE as usize) << bits);
     let free = (vmm.stats().free_bytes() - large_bytes) / PAGE_BYTES;
-    let (pages, tables) = ((free * PAGES / 100) as u32, (free * TABLES / 100) as u32);
+    let parts = if free < LARGE_PAGES { PARTS_OF_SMALL } else { PARTS_OF_LARGE };
+    let (pages, tables) = ((free * parts.0 / 100) as u32, (free * parts.1 / 100) as u32);
     Amounts([pages, tables, 2 * pages, 400, 100, 4000, 6000, LARGE])
 }
 
@@ -66,9 +71,9 @@ fn all(vmm: &Manager) -> Amounts {
 type Run = fn(&mut World, usize) -> Outcome;
 
 /// The parts: their names, what they do, and how much where nothing is said.
-const PARTS: [(&str, Run, usize); 12] = [
+const PARTS: [(&str, Run, usize); 13] = [
     // The first, as memory is clear afterwards.
-    ("dirty", dirty::run, 150),
+    ("dirty", dirty::run, 6000),
     ("guarantees", guarantees::run, 2),
     ("large", large::run, 2),
     ("storm", storm::run, 10_000),
@@ -78,6 +83,7 @@ const PARTS: [(&str, Run, usize); 12] = [
     ("waits", waits::run, 10),
     ("ends", ends::run, 2),
     ("hostile", hostile::run, 2),
+    ("queued", queued::run, 3),
     ("floods", floods::run, 40),
     // From here on the server has a clock.
     ("time", time::run, 200),

@@ -365,7 +365,9 @@ impl<'p> Objects<'p> {
             }
             return Ok(false);
         }
-        self.end_notice(vmm, object, report)?;
+        if !self.end_notice(vmm, report)? {
+            return Ok(false);
+        }
         object.what.set(What::Nothing);
         Ok(true)
     }

@@ -186,18 +186,20 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// Gives back the slot for whom an end is told to.
+    /// Gives back the slot for whom an end is told to. Returns whether it is: not before what is due
+    /// was told, as nobody asks for a record that is gone.
     pub(super) fn end_notice<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
-        object: &'p Object<'p>,
         report: Report,
-    ) -> vmm::Result {
+    ) -> vmm::Result<bool> {
+        if report.due {
+            return Ok(false);
+        }
         if report.notify != CPtr::NULL {
             vmm.release_slot(report.notify)?;
-            self.set_due(object, false);
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -187,7 +187,7 @@ impl Server {
     /// Does pieces of the work that is left of what ended, as long as they are small: to look
     /// whether somebody called costs as much as some of them. Returns whether there is more.
     fn reap(&mut self, vmm: &mut Manager) -> Result<bool, ServerError> {
-        let (begun, small) = (now(), self.options.small());
+        let (begun, small) = (self.worked.take().unwrap_or_else(now), self.options.small());
         let (busy, done) = loop {
             let busy = self.objects.reap_step(vmm)?;
             self.answer_waiting(vmm);
@@ -197,6 +197,7 @@ impl Server {
             }
         };
         let over = self.objects.charge_work(begun, done);
+        self.worked = (busy && over.is_none()).then_some(done);
         if let Some(turnstile) = over.and_then(|priority| self.turnstiles.choose(priority)) {
             self.objects.rest(turnstile);
             self.turnstiles.send(turnstile);

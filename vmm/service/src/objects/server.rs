@@ -103,6 +103,9 @@ pub struct Server {
     pub(super) running: usize,
     /// What ended and was not told yet.
     pub(super) ended: Option<(ProgramId, End)>,
+    /// When the last piece of the work was done that is left of what ended, if nothing was received
+    /// since: to look whether somebody called is part of that work.
+    pub(super) worked: Option<u64>,
     pub(super) turnstiles: Turnstiles,
     pub(super) alarm: Option<Alarm>,
     /// What it has the ticks of, if it has started that itself; and how much one call of the
@@ -132,6 +135,7 @@ impl Server {
             foreign: vmm.alloc_slots(1)?,
             running: 0,
             ended: None,
+            worked: None,
             turnstiles: Turnstiles::new(),
             alarm: None,
             pacer: None,
@@ -375,6 +379,7 @@ impl Server {
     /// Has the service know how late it is when it serves a message: it may have waited for that
     /// long. No kernel call.
     pub(super) fn see_time(&mut self) {
+        self.worked = None;
         if let Some(now) = self.alarm.as_mut().and_then(Alarm::now) {
             self.objects.set_time(now);
         }
@@ -383,11 +388,14 @@ impl Server {
     /// What has come of serving, if it is over: there may be work left, and so many requests were
     /// to be served at the most.
     pub(super) fn served(&mut self, busy: bool, most: u64) -> Option<Served> {
-        match self.ended.take() {
+        let served = match self.ended.take() {
             Some((program, end)) => Some(Served::Ended(program, end)),
             None if !busy && self.running == 0 => Some(Served::Nobody),
             None => (self.counts.requests >= most).then_some(Served::Paused),
-        }
+        };
+        // What its caller does until it serves again is none of that work.
+        self.worked = self.worked.filter(|_| served.is_none());
+        served
     }
 
     /// Ends the server, of which no program is left: [`Server::run`] returned `None`, and none was

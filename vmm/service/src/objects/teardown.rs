@@ -45,7 +45,7 @@ impl<'p> Objects<'p> {
 
     /// Does a piece of the work that is left from programs and objects that ended, if there is
     /// any: at most [`MAX_PAGES`] pages. Returns whether there is more. To be followed by
-    /// [`Objects::next_answer`], without which there may be no progress.
+    /// [`Objects::next_answer`] and [`Objects::next_notice`], without which there may be no progress.
     ///
     /// # Errors
     /// [`vmm::Error::Kernel`] when a call was refused: call again.

@@ -285,7 +285,9 @@ impl<'p> Objects<'p> {
             }
             None => {}
         }
-        self.end_notice(vmm, object, report)?;
+        if !self.end_notice(vmm, report)? {
+            return Ok(false);
+        }
         object.what.set(What::Nothing);
         Ok(true)
     }
