@@ -6,7 +6,7 @@
 //! a page that is appended costs the kernel call and a few comparisons, and takes no node.
 
 use page_tables::{Pages, VirtAddr};
-use untyped_alloc::{CachePolicy, FrameBatch, Frames, Kernel, Memory, Refused};
+use untyped_alloc::{CPtr, CachePolicy, FrameBatch, Frames, Kernel, Memory, Refused};
 
 use crate::manager::vmm::Vmm;
 use crate::state::append_cursor::AppendCursor;
@@ -168,7 +168,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             for page in 0..pages {
                 let frame = first.offset(page);
                 if let Err(refusal) = self.kernel.page_map(frame, root, to, rights, cache) {
-                    self.end_append(taken.frames(), page);
+                    self.end_append(first, (page, pages));
                     return Some(Err(refusal));
                 }
                 to += bytes;
@@ -190,16 +190,17 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space.extents().extend(cursor.extent, (pages, pages << self.geometry.page_bits));
     }
 
-    /// The kernel refused to map number `done` of the frames that were to be appended: those before
-    /// it are unmapped again.
+    /// The kernel refused to map number `done` of `pages` frames, from `first` on, that were to be
+    /// appended: those before it are unmapped again.
     #[cold]
-    fn end_append(&mut self, frames: Frames, done: usize) {
+    fn end_append(&mut self, first: CPtr, (done, pages): (usize, usize)) {
         let Some(AppendCursor { space, at, .. }) = self.append_cursor else { return };
         self.note_appended(done);
         self.append_cursor = None;
-        let (first, count) = (frames.first.offset(done), frames.count - done);
+        let (first, count) = (first.offset(done), pages - done);
+        let frames = Frames { first, count, size_bits: self.geometry.page_bits };
         // They were allocated, so they can be freed.
-        let _ = self.alloc.free_unused_frames(Frames { first, count, ..frames });
+        let _ = self.alloc.free_unused_frames(frames);
         if done != 0 {
             self.undo_append(space, at, done);
         }
