@@ -73,6 +73,30 @@ fn a_touch_tells_who_waits() {
     assert_eq!(woken(&mut world), [(slot, wanted(1, Some((2, true))))]);
 }
 
+/// A320: what is supplied in part, as a call failed, is answered at once: the rest comes first.
+#[test]
+fn a_supply_in_part_waits_for_nothing() {
+    let mut parts = 0;
+    for nth in 1.. {
+        let (mut world, pager, ..) = scene(4, 4);
+        world.fixture.kernel().fail_nth(nth, vmm::KernelError::IllegalOperation);
+        let (first, pages, from, how, write, wait) = (0, 2, 0, Supply::Copy, true, FOREVER);
+        let request = Request::Supply { first, pages, from, how, write, wait };
+        let asked = world.ask_to_wait(pager, request, BOTH);
+        let failed = !world.fixture.kernel().disarm();
+        match asked.map_err(|answer| *answer) {
+            Ok(_) if failed => {}
+            Ok(_) => break,
+            Err(Err(refusal)) => assert_eq!((refusal, failed), (Refusal::Internal {}, true)),
+            Err(answer) => {
+                assert_eq!((answer, failed), (wanted(1, None), true), "call {nth}");
+                parts += 1;
+            }
+        }
+    }
+    assert!(parts > 0, "no call failed between the two");
+}
+
 /// A321: of several that wait the first is told, each of another page; what none of them is told of
 /// is signalled; and a pager that begins anew does not take what one that waits can be told of.
 #[test]
