@@ -131,28 +131,38 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         page: &Extent,
         cause: Cause,
     ) -> Option<Result> {
-        let Links { space, node, .. } = links;
+        let space = links.space;
         if !self.refcounts.is_exclusive(page.frames.first, page.source) {
             return self.replace_in_block(block, links, page);
         }
         let marked = Extent { cow: false, ..*page };
-        let same = marked.mapped_rights() == page.mapped_rights();
-        let (done, outcome) = match cause {
-            _ if same => (1, Ok(())),
+        match cause {
+            _ if marked.mapped_rights() == page.mapped_rights() => {}
             Cause::Write => {
-                let outcome = self.remap_after_fault(space, &marked);
-                (usize::from(outcome.is_ok()), outcome)
+                if let Err(error) = self.remap_after_fault(space, &marked) {
+                    return Some(Err(error));
+                }
             }
-            Cause::Request => self.remap(space, &marked),
-        };
-        if done != 0 {
-            space.extents_mut().set_rights_in(node, index, &marked);
-            // Copies never came together.
-            if page.source == Source::Owned && node.is_edge(index) {
-                self.fold(space, node);
+            Cause::Request => {
+                let (done, outcome) = self.remap(space, &marked);
+                if done != 0 {
+                    self.note_broken(links, index, &marked);
+                }
+                return Some(outcome);
             }
         }
-        Some(outcome)
+        self.note_broken(links, index, &marked);
+        Some(Ok(()))
+    }
+
+    /// Records that page number `index` of an open block is under copy-on-write no more.
+    #[inline(always)]
+    fn note_broken(&mut self, Links { space, node, .. }: Links<'p>, index: usize, page: &Extent) {
+        space.extents_mut().set_rights_in(node, index, page);
+        // Copies never came together.
+        if page.source == Source::Owned && node.is_edge(index) {
+            self.fold(space, node);
+        }
     }
 
     /// The same for a page whose frame others have, too: it gets one of its own.
