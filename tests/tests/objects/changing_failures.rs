@@ -223,7 +223,7 @@ fn each_request_is_in_a_table() {
 
 /// Takes all nodes but `left` and all memory but a piece that was used, and that one call may not
 /// clear.
-fn uncleared(fixture: &mut Fixture<'static>, left: usize) -> Ballast {
+pub fn uncleared(fixture: &mut Fixture<'static>, left: usize) -> Ballast {
     const BITS: u8 = 19;
     let piece = Blueprint::Untyped { size_bits: BITS };
     let mut pieces: Vec<_> = (0..8).map(|_| fixture.vmm.allocate(piece).unwrap()).collect();

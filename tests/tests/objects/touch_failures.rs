@@ -8,8 +8,9 @@ use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Answer, MemoryOptions, Request, Rights, SPACE_SLOT, Supply,
 };
 
+use crate::changing_failures::uncleared;
 use crate::paging::{BOTH, scene, supply, waits, write_own};
-use crate::private::{get, put};
+use crate::private::{get, private_scene, put};
 use crate::support::Fixture;
 use crate::support::ballast::{Ballast, ENOUGH};
 use crate::world::{A, AMPLE, B, PAGE, Program, World};
@@ -26,7 +27,7 @@ struct Touch {
 type Make = fn() -> Touch;
 type Load = fn(&mut Fixture<'static>, usize) -> Ballast;
 
-const ALL: [Make; 8] = [
+const ALL: [Make; 11] = [
     first_touch,
     second_mapping,
     page_of_an_origin,
@@ -35,6 +36,9 @@ const ALL: [Make; 8] = [
     write_to_a_clone,
     page_that_was_supplied,
     first_write_to_a_page_that_was_supplied,
+    page_that_is_private,
+    write_to_a_page_that_is_private,
+    write_to_a_private_page_that_was_read,
 ];
 
 fn first_touch() -> Touch {
@@ -90,6 +94,27 @@ fn first_write_to_a_page_that_was_supplied() -> Touch {
     let mut touch = page_that_was_supplied();
     get(&mut touch.world, touch.program, touch.at);
     Touch { access: Access::Write, ..touch }
+}
+
+/// Of a private mapping of two pages that were supplied.
+fn private(access: Access) -> Touch {
+    let (mut world, pager, program, at) = private_scene(4, 4);
+    world.ask(pager, supply(0, 2, 0, Supply::Give, true), BOTH).unwrap();
+    Touch { world, program, at, access, holds: 0x100 }
+}
+
+fn page_that_is_private() -> Touch {
+    private(Access::Read)
+}
+
+fn write_to_a_page_that_is_private() -> Touch {
+    private(Access::Write)
+}
+
+fn write_to_a_private_page_that_was_read() -> Touch {
+    let mut touch = private(Access::Write);
+    get(&mut touch.world, touch.program, touch.at);
+    touch
 }
 
 impl Touch {
@@ -191,6 +216,22 @@ fn want_of_anything_leaves_a_page_to_be_touched() {
         }
     }
     assert!(refused.iter().all(|&often| often > 2), "{refused:?}");
+}
+
+/// A352: free memory that is not cleared serves a touch, too, where one call may clear but little.
+#[test]
+fn memory_that_is_not_cleared_serves_a_touch() {
+    for (number, make) in ALL.into_iter().enumerate() {
+        for left in 0..4 {
+            let mut touch = make();
+            touch.world.objects.stretch(&mut touch.world.fixture.vmm, 40).unwrap();
+            let ballast = uncleared(&mut touch.world.fixture, left);
+            assert!(!touch.fails(), "touch {number} with {left} nodes left");
+            touch.world.fixture.vmm.limit_clearing(usize::MAX);
+            ballast.drop(&mut touch.world.fixture);
+            touch.comes();
+        }
+    }
 }
 
 /// A357: a touch of what a device has, of what nobody maps, and beyond the end of a mapping's
