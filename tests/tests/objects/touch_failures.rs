@@ -27,7 +27,7 @@ struct Touch {
 type Make = fn() -> Touch;
 type Load = fn(&mut Fixture<'static>, usize) -> Ballast;
 
-const ALL: [Make; 11] = [
+const ALL: [Make; 12] = [
     first_touch,
     second_mapping,
     page_of_an_origin,
@@ -36,6 +36,7 @@ const ALL: [Make; 11] = [
     write_to_a_clone,
     page_that_was_supplied,
     first_write_to_a_page_that_was_supplied,
+    first_write_amid_others,
     page_that_is_private,
     write_to_a_page_that_is_private,
     write_to_a_private_page_that_was_read,
@@ -94,6 +95,16 @@ fn first_write_to_a_page_that_was_supplied() -> Touch {
     let mut touch = page_that_was_supplied();
     get(&mut touch.world, touch.program, touch.at);
     Touch { access: Access::Write, ..touch }
+}
+
+fn first_write_amid_others() -> Touch {
+    let (mut world, pager, program, start) = scene(4, 4);
+    (0..4).for_each(|page| write_own(&mut world, pager, page, 7));
+    world.ask(pager, supply(0, 4, 0, Supply::Give, true), BOTH).unwrap();
+    for page in 0..4 {
+        get(&mut world, program, start + page * PAGE);
+    }
+    Touch { world, program, at: start + PAGE, access: Access::Write, holds: 7 }
 }
 
 /// Of a private mapping of two pages that were supplied.
