@@ -155,6 +155,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// Maps the pages as both do that call this; more than one lie close.
     #[inline(always)]
     fn append_run(&mut self, pages: usize) -> Option<Result<(), Refused>> {
         let cursor = self.append_cursor.as_ref()?;

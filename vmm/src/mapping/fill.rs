@@ -38,8 +38,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.append()
     }
 
-    /// Maps the page that begins at `start` (bytes) in an open block, if nothing is mapped there and a frame is
-    /// at hand: a clean one, or one that was used, where it is known that no other is to be had.
+    /// Maps the page that begins at `start` (bytes) in an open block, if nothing is mapped there and a
+    /// frame is at hand: a clean one, or one that was used, where it is known that no other is to be
+    /// had.
     #[inline(always)]
     pub(crate) fn fill(
         &mut self,
