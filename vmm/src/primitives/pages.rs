@@ -58,7 +58,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Unmaps a frame that is recorded in a space, mapped there or not. One kernel call.
+    /// Unmaps a frame that is recorded in a space, mapped there or not; or at a temporary slot, where
+    /// the kernel would not unmap it before. One kernel call.
     #[inline(always)]
     pub(crate) fn page_unmap(
         &mut self,
@@ -67,7 +68,21 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<(), Refused> {
         match self.is_only_recorded(space, (frame, source)) {
             true => self.unmap_looked_at(frame),
-            false => self.kernel.page_unmap(frame),
+            false => {
+                self.kernel.page_unmap(frame)?;
+                if self.temp_slots.is_any_held() {
+                    self.forget_temporary(frame);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A frame was unmapped wherever it was: it is at no temporary slot any more.
+    #[cold]
+    fn forget_temporary(&mut self, frame: CPtr) {
+        if let Some(slot) = self.temp_slots.holding(frame) {
+            self.temp_slots.remove(slot);
         }
     }
 

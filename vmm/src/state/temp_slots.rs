@@ -86,6 +86,12 @@ impl TempSlots {
         [TempSlot::Target, TempSlot::View].into_iter().find(is_it)
     }
 
+    /// Whether a frame is mapped at either slot.
+    #[inline(always)]
+    pub fn is_any_held(&self) -> bool {
+        self.held.iter().any(Option::is_some)
+    }
+
     /// Frames that were left to a slot.
     pub fn left_behind(&self) -> usize {
         self.held.iter().flatten().filter(|held| held.free_deferred).count()

@@ -10,6 +10,7 @@ use untyped_alloc::KernelError;
 use vmm::{Blueprint, Error, Object, PageSize, Pages, Placement, RegionOptions};
 use vmm_tests::model::CallKind;
 
+use super::large_ahead::Dense;
 use super::{FREE, tagged};
 use crate::support::{Fixture, Machine, PAGE, Snapshot, Target, on_each};
 
@@ -17,6 +18,7 @@ on_each!(
     a_frame_that_was_being_zeroed_is_nobodys_until_it_is_unmapped,
     so_is_the_new_frame_of_a_page_under_copy_on_write,
     so_are_the_small_frames_for_a_large_page,
+    a_page_that_is_unmapped_is_at_no_slot,
 );
 
 /// Refuses to unmap any page, but for the first `allowed` times.
@@ -102,6 +104,31 @@ fn so_is_the_new_frame_of_a_page_under_copy_on_write(target: Target) {
     slots_serve(&mut host);
     assert_eq!(host.vmm.stats().quarantined, 0, "it was given back");
     before.assert_same(&Snapshot::settled(&mut host));
+}
+
+/// A page stays at the slot where it was copied from. Then it is unmapped by request, and the slot of its
+/// capability becomes another frame's: nobody unmaps that when something else is to be looked at.
+fn a_page_that_is_unmapped_is_at_no_slot(target: Target) {
+    let mut host = Fixture::roomy(target);
+    let dense = Dense::new(&mut host, 1);
+    while !host.vmm.promotion_is_under_way() {
+        host.vmm.promote_further(1).expect("no call is refused");
+    }
+    refuse_unmapping_after(&host, 1);
+    let refused = host.vmm.promote_further(1);
+    assert!(matches!(refused, Err(Error::Kernel { .. })), "{refused:?}");
+    host.kernel().disarm();
+    let own = host.own();
+    let other = host.vmm.map(dense.space, &RegionOptions::new(1)).expect("memory");
+    host.vmm.unmap(dense.space, Pages::at(dense.start)).expect("a page");
+    host.vmm.release(dense.region).expect("a region");
+    take_all_and_give_back(&mut host);
+    let pages = 2 * dense.pages;
+    let many = host.vmm.map(own, &RegionOptions::new(pages).at(FREE)).expect("memory");
+    host.vmm.read(dense.space, other.start().bits(), &mut [0]).expect("it is there");
+    host.check();
+    host.vmm.release(many).expect("a region");
+    host.check();
 }
 
 fn so_are_the_small_frames_for_a_large_page(target: Target) {
