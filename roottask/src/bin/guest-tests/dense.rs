@@ -9,7 +9,7 @@ use core::arch::global_asm;
 use roottask::arch::{di_mut, si_mut};
 use roottask::{check, check_eq, di, Manager, Outcome, Thread, ThreadOptions};
 use sel4::{cap, UserContext, Word};
-use vmm::sel4::faults::{FaultHandler, Incident, ThreadFault, Verdict};
+use vmm::sel4::faults::{FaultHandler, Incident, Verdict};
 use vmm::{
     Backing, Blueprint, Object, PageSize, Pages, Placement, RegionId, RegionOptions, Rights,
     ShareOptions, SpaceId,

@@ -120,7 +120,7 @@ fn report_panic(info: &ExternalPanicInfo<'_>) {
     debug_println!("  {info}\ntest {name} ... FAILED");
 }
 
-#[root_task(stack_size = 128 * 1024, heap_size = 256 * 1024)]
+#[root_task(stack_size = 128 * 1024, heap_size = 128 * 1024)]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let arguments = Arguments::read()?;
     let chosen = || {
