@@ -66,23 +66,30 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: &Space<'p>,
         (frame, source): Mapped,
     ) -> Result<(), Refused> {
+        self.page_unmap_of_run(space, (frame, source))?;
+        self.leave_temp_slots(frame, 1);
+        Ok(())
+    }
+
+    /// The same of one of a run of frames, of which the caller says so by
+    /// [`Vmm::leave_temp_slots`].
+    #[inline(always)]
+    pub(crate) fn page_unmap_of_run(
+        &mut self,
+        space: &Space<'p>,
+        (frame, source): Mapped,
+    ) -> Result<(), Refused> {
         match self.is_only_recorded(space, (frame, source)) {
             true => self.unmap_looked_at(frame),
-            false => {
-                self.kernel.page_unmap(frame)?;
-                if self.temp_slots.is_any_held() {
-                    self.forget_temporary(frame);
-                }
-                Ok(())
-            }
+            false => self.kernel.page_unmap(frame),
         }
     }
 
-    /// A frame was unmapped wherever it was: it is at no temporary slot any more.
-    #[cold]
-    fn forget_temporary(&mut self, frame: CPtr) {
-        if let Some(slot) = self.temp_slots.holding(frame) {
-            self.temp_slots.remove(slot);
+    /// Frames were unmapped wherever they were: none of them is at a temporary slot any more.
+    #[inline(always)]
+    pub(crate) fn leave_temp_slots(&mut self, first: CPtr, count: usize) {
+        if self.temp_slots.is_any_held() {
+            self.temp_slots.remove_frames(first, count);
         }
     }
 

@@ -209,6 +209,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         if done != 0 {
             let unmapped = extent.part(first, done);
+            self.leave_temp_slots(unmapped.frames.first, done);
             self.record_unmapped(space, &unmapped);
             let unlinked = space.extents_mut().remove_range(&extent, first, done, &mut spare);
             self.free_unlinked(space, unlinked);
@@ -223,7 +224,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     fn unmap_frame(&mut self, space: &Space<'p>, extent: &Extent, index: usize) -> Result {
         match extent.source {
             Source::Copy => self.unmap_copy(space, &extent.part(index, 1)),
-            _ => Ok(self.page_unmap(space, extent.mapped(index))?),
+            _ => Ok(self.page_unmap_of_run(space, extent.mapped(index))?),
         }
     }
 

@@ -86,6 +86,17 @@ impl TempSlots {
         [TempSlot::Target, TempSlot::View].into_iter().find(is_it)
     }
 
+    /// Records that none of `count` frames, from `first` on, is mapped at a slot any more.
+    #[cold]
+    pub fn remove_frames(&mut self, first: CPtr, count: usize) {
+        for held in &mut self.held {
+            let number = held.map(|held| held.frame.bits().wrapping_sub(first.bits()));
+            if number.is_some_and(|number| number < count) {
+                *held = None;
+            }
+        }
+    }
+
     /// Whether a frame is mapped at either slot.
     #[inline(always)]
     pub fn is_any_held(&self) -> bool {
