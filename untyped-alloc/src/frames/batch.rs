@@ -60,7 +60,7 @@ impl<'p> Allocator<'p> {
         let mut frames = first..first + count;
         frames.clone().all(|index| is_zeroed(chunk, index))
             && frames.all(|index| {
-                chunk.alloc_zeroed_at(index) || self.chunks.alloc_last_zeroed(chunk, index)
+                chunk.alloc_zeroed_run(index, 1) || self.chunks.alloc_last_zeroed(chunk, index)
             })
     }
 }

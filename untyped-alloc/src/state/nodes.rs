@@ -358,16 +358,6 @@ impl<'p> Chunk<'p> {
         (zeroed || room.is_in(Class::Dirty)) && self.objects.has_ready_beside(index, zeroed)
     }
 
-    /// Allocates object number `index` if it is zeroed and that leaves the chunk in its class.
-    #[inline(always)]
-    pub fn alloc_zeroed_at(&self, index: usize) -> bool {
-        if !self.room.get().is_in(Class::Zeroed) || !self.objects.alloc_zeroed_at(index) {
-            return false;
-        }
-        self.live.set(self.live.get() + 1);
-        true
-    }
-
     /// Allocates `count` objects from number `first` on where that is known without a look at all of
     /// it: all are zeroed, and the chunk stays in its class.
     #[inline(always)]

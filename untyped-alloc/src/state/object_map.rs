@@ -232,22 +232,6 @@ impl ObjectMap {
         free & if zeroed { flag } else { !flag } != 0
     }
 
-    /// Allocates object number `index` if it is zeroed and not the last such one.
-    #[inline(always)]
-    pub fn alloc_zeroed_at(&self, index: usize) -> bool {
-        let word = index / 32;
-        let (Some(free), Some(flag)) = (self.free.0.get(word), self.flag.0.get(word)) else {
-            return false;
-        };
-        let (zeroed, taken) = (free.get() & flag.get(), 1 << (index % 32));
-        if zeroed & taken == 0 || (zeroed == taken && self.is_last_zeroed_word(word)) {
-            return false;
-        }
-        free.set(free.get() ^ taken);
-        flag.set(flag.get() ^ taken);
-        true
-    }
-
     /// Allocates `count` objects from number `first` on if all are zeroed, one word of a bitmap
     /// knows of them all, and they are not the last zeroed ones.
     #[inline(always)]

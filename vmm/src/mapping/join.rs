@@ -15,7 +15,7 @@
 //! last is copied, they are mapped again. A page that cannot be joined stays recorded as cut, and
 //! the next request over it that is refused, or [`Vmm::trim`], tries again.
 
-use page_tables::{PageRange, Pages, VirtAddr};
+use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Blame, CPtr, Frames, Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
@@ -126,11 +126,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.pools.free_extent(before);
         }
         space.cut.push(node, CutPage { start, size_bits, region });
-    }
-
-    pub(super) fn range_of(&self, page: &CutPage) -> Result<PageRange> {
-        let pages = 1 << (page.size_bits - self.geometry.page_bits);
-        Ok(self.geometry.range(Pages::at(page.start.bits()).count(pages))?)
     }
 
     pub(super) fn in_place(&self, space: &Space<'p>, page: &CutPage) -> InPlace {

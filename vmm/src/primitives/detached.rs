@@ -116,14 +116,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         // Or it is where it was copied still, as the kernel refused to unmap it there.
         let slot = self.temp_slots.holding(frame);
         let elsewhere = slot.is_some_and(|slot| self.unmap_temporary(slot).is_ok());
-        let (enter, found) = match enter {
-            _ if elsewhere => {
-                (Entry::Map, self.kernel.page_map(frame, root, address, rights, cache))
-            }
-            Entry::Remap if placeless => {
-                (Entry::Map, self.kernel.page_map(frame, root, address, rights, cache))
-            }
-            enter => (enter, found),
+        let anew = elsewhere || placeless && matches!(enter, Entry::Remap);
+        let (enter, found) = match anew {
+            true => (Entry::Map, self.kernel.page_map(frame, root, address, rights, cache)),
+            false => (enter, found),
         };
         let missing = matches!(found, Err(Refused { error: KernelError::FailedLookup, .. }));
         if !missing || !self.attach_table(space, address) {

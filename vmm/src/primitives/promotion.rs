@@ -8,10 +8,11 @@ use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{Kernel, Memory};
 
 use crate::manager::vmm::Vmm;
+use crate::state::cut_pages::CutPage;
 use crate::state::extent::Extent;
-use crate::state::promotion::Promotion;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
+use crate::types::error::Result;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// A page at `address` (bytes) of a space in which a promotion is under way is to be mapped.
@@ -50,16 +51,16 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.free_region_or_quarantine(&mut Reserve::as_it_is(), own, promotion.view);
         if let Some(space) = self.spaces.find(promotion.space) {
             space.in_transit.set(false);
-            if let Some(place) = self.place_of(&promotion) {
+            if let Ok(place) = self.range_of(&promotion.page) {
                 self.join_in(space, place);
             }
         }
         true
     }
 
-    /// The place that the large page of a promotion is to have.
-    pub(crate) fn place_of(&self, promotion: &Promotion<'p>) -> Option<PageRange> {
-        let start = promotion.page.start.bits();
-        self.geometry.range(Pages::at(start).count(promotion.pages())).ok()
+    /// The place of a large page that was cut, or is to be made.
+    pub(crate) fn range_of(&self, page: &CutPage) -> Result<PageRange> {
+        let pages = 1 << (page.size_bits - self.geometry.page_bits);
+        Ok(self.geometry.range(Pages::at(page.start.bits()).count(pages))?)
     }
 }

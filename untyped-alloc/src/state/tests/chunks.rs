@@ -179,7 +179,7 @@ impl Run<'_> {
                 let others = model.count(|state| state == ZEROED) > 1;
                 let zeroed = model.states.get(index) == Some(&ZEROED);
                 let can = zeroed && others && model.class() == Some(Class::Zeroed);
-                assert_eq!(model.chunk.alloc_zeroed_at(index), can, "object {index}");
+                assert_eq!(model.chunk.alloc_zeroed_run(index, 1), can, "object {index}");
                 if can {
                     model.states[index] = Live;
                 }

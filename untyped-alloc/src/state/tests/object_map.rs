@@ -108,7 +108,7 @@ fn run(operations: Vec<Op>) {
             }
             Op::AllocZeroedAt(index) => {
                 let can = model.get(index) == Some(&ZEROED) && zeroed(&model) > 1;
-                assert_eq!(map.alloc_zeroed_at(index), can, "object {index}");
+                assert_eq!(map.alloc_zeroed_run(index, 1), can, "object {index}");
                 if can {
                     model[index] = Live;
                 }
