@@ -193,8 +193,11 @@ impl Space {
 
     /// Pages, whoever owns them (A39), and copied capabilities that count against the quota.
     pub fn used(&self, resource: Resource) -> usize {
-        let counts = |page: &&Page| {
-            page.origin == Origin::Owned && (resource == Resource::Frames || page.copy)
+        let counts = |page: &&Page| match page.origin {
+            Origin::Owned => resource == Resource::Frames || page.copy,
+            // What is shared of it is the sharer's.
+            Origin::Physical => page.copy,
+            Origin::Objects(_) => false,
         };
         self.pages.values().filter(counts).count()
     }

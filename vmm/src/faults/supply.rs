@@ -87,7 +87,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let (into, from) = (self.space(space)?, self.space(from)?);
         let (region, to) = self.paged_range(into, address, token)?;
         let (source, range) = self.caller_range(from, Pages::at(page))?;
-        self.check_shareable(from, range)?;
+        self.check_managed(from, range)?;
         let (asked, ceiling) = (region.spec().ceiling, source.spec().ceiling);
         if !ceiling.contains(asked) {
             let name = source.spec().name;

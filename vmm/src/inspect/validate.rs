@@ -49,9 +49,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             tables += self.validate_tables(space)?;
         }
         let (orphans, copies) = self.refcounts.totals();
+        let left = self.physical_left;
+        hold("frames asked for by address are left to sharers", left, left <= orphans)?;
         let (taken_frames, taken_tables) = self.alloc.recycling_objects_allocated();
         let held = frames.owned
-            + orphans
+            + (orphans - left)
             + self.temp_slots.left_behind()
             + self.bookkeeping.ready_frames_taken;
         hold(

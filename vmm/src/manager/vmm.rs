@@ -52,6 +52,8 @@ pub struct Vmm<'p, K> {
     pub(crate) borrowed: usize,
     /// Pages that are mapped of memory asked for by physical address.
     pub(crate) physical: usize,
+    /// Frames asked for by physical address that only others have whom they were shared with.
+    pub(crate) physical_left: usize,
     /// Memory that must stay as it is.
     pub(crate) pinned: Pinned,
     /// Regions and records of copies in quarantine.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory that is not the allocator's choice: at a physical address, or brought by the caller.
 
+use page_tables::PageRange;
 use untyped_alloc::{Blueprint, CPtr, Frames, Kernel, Memory, Objects, MAX_BATCH};
 
 use crate::manager::vmm::Vmm;
 use crate::state::extent::{offset, Extent};
+use crate::state::region::Region;
 use crate::state::reserve::Reserve;
 use crate::state::space::Space;
 use crate::types::error::{Error, Result};
@@ -46,11 +48,60 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         paddr: usize,
         options: &RegionOptions,
     ) -> Result<RegionId> {
-        self.under_pressure(|vmm| match vmm.try_map_physical(space, paddr, options) {
+        self.where_pages_may_move((paddr, options.pages), |vmm| {
+            vmm.try_map_physical(space, paddr, options)
+        })
+    }
+
+    /// As [`Vmm::map_physical`], in a region that there is: from its page number `page` on (guards
+    /// not counted), as many pages as are told last, where nothing is mapped; with its rights, and
+    /// cached as it is. What a region has of such memory is given back with it, or by
+    /// [`Vmm::decommit`]; what others share of that ([`Vmm::share`]) once they leave it, too.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> vmm::Result {
+    /// # let vmm = &mut vmm_tests::support::manager();
+    /// use vmm::{CachePolicy, Pages, RegionOptions};
+    ///
+    /// let (space, device) = (vmm.own_space(), 0x200_0000);
+    /// let options = RegionOptions::new(8).named("device").cached(CachePolicy::Uncached);
+    /// let region = vmm.reserve(space, &options)?;
+    /// vmm.map_physical_into(region, 2, device, 4)?;
+    /// let third = region.start().bits() + 2 * 4096;
+    /// assert_eq!(vmm.physical_address(space, third)?, device);
+    /// vmm.decommit(space, Pages::at(third).count(4))?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Vmm::map_physical`] for the memory; [`Error::WrongKind`] for a region that is not
+    /// plain memory or a stack; [`Error::OutsideRegion`] for pages that are not all in it;
+    /// [`Error::AlreadyMapped`].
+    pub fn map_physical_into(
+        &mut self,
+        region: RegionId,
+        page: usize,
+        paddr: usize,
+        pages: usize,
+    ) -> Result {
+        self.where_pages_may_move((paddr, pages), |vmm| {
+            vmm.try_map_physical_into((region, page), (paddr, pages))
+        })
+    }
+
+    /// Does what needs memory at a physical address. Where pages lie that may move, they are moved
+    /// first.
+    fn where_pages_may_move<T>(
+        &mut self,
+        (paddr, pages): (usize, usize),
+        mut attempt: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.under_pressure(|vmm| match attempt(vmm) {
             Err(Error::Allocator(untyped_alloc::Error::AddressInUse(first))) => {
-                let bytes = options.pages.saturating_mul(vmm.geometry.page_bytes());
+                let bytes = pages.saturating_mul(vmm.geometry.page_bytes());
                 let emptied = match vmm.empty_range(paddr, bytes) {
-                    Ok(true) => vmm.try_map_physical(space, paddr, options).map(Some),
+                    Ok(true) => attempt(vmm).map(Some),
                     Ok(false) => Ok(None),
                     Err(error @ Error::Allocator(untyped_alloc::Error::AddressInUse(_))) => {
                         Err(error)
@@ -59,7 +110,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     Err(_) => Ok(None),
                 };
                 match emptied {
-                    Ok(Some(region)) => Ok(region),
+                    Ok(Some(done)) => Ok(done),
                     Ok(None) => Err(vmm.in_the_way(first)),
                     Err(Error::Allocator(untyped_alloc::Error::AddressInUse(at))) => {
                         Err(vmm.in_the_way(at))
@@ -67,7 +118,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     Err(error) => Err(error),
                 }
             }
-            mapped => mapped,
+            done => done,
         })
     }
 
@@ -77,38 +128,79 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         paddr: usize,
         options: &RegionOptions,
     ) -> Result<RegionId> {
-        let bits = self.geometry.page_bits;
-        if paddr & (self.geometry.page_bytes() - 1) != 0 {
-            return Err(untyped_alloc::Error::Misaligned { paddr, size_bits: bits }.into());
-        }
+        self.check_page_address(paddr)?;
         let space = self.space(space)?;
         self.map_into_new_region(space, options, |vmm, index, left| {
-            let beyond = untyped_alloc::Error::NoUntypedAt(usize::MAX);
-            let at = paddr.checked_add(index << bits).ok_or(beyond)?;
-            let alignment = (at >> bits).trailing_zeros().min(usize::BITS - 1);
-            let largest = 1usize << (usize::BITS - 1 - left.leading_zeros());
-            let mut count = (1usize << alignment).min(largest).min(MAX_BATCH);
-            let blueprint = Blueprint::Frame { size_bits: bits };
-            loop {
-                let made = vmm.alloc_or_prune(|alloc, kernel| {
-                    alloc.allocate_at(kernel, blueprint, at, count)
-                });
-                let in_use = match made {
-                    Err(Error::Allocator(untyped_alloc::Error::AddressInUse(in_use))) => in_use,
-                    made => {
-                        let first = made?.first_slot();
-                        return Ok((Frames { first, count, size_bits: bits }, Source::Physical));
-                    }
-                };
-                // Untypeds are split four ways: what is free may be free in smaller pieces only.
-                // A range may end where the address space does.
-                let in_the_way = in_use >= at && in_use - at < count << bits;
-                if count == 1 || in_the_way {
-                    return Err(untyped_alloc::Error::AddressInUse(in_use).into());
-                }
-                count /= 2;
-            }
+            vmm.take_physical(paddr, index, left)
         })
+    }
+
+    fn try_map_physical_into(
+        &mut self,
+        (id, page): (RegionId, usize),
+        (paddr, pages): (usize, usize),
+    ) -> Result {
+        self.check_page_address(paddr)?;
+        let (space, region) = self.region(id)?;
+        self.check_unpinned(space, region)?;
+        if !region.is_callers() {
+            return Err(self.wrong_kind(space, region));
+        }
+        let name = region.spec().name;
+        let range = self.usable(region).and_then(|usable| usable.part(page, pages));
+        let range = range.ok_or(Error::OutsideRegion { address: id.start.bits(), name })?;
+        if let Some(extent) = space.extents().first_in(range) {
+            let address = extent.start.bits().max(range.start().bits());
+            return Err(Error::AlreadyMapped { address, name });
+        }
+        self.map_in_region((space, region), range, |vmm, index, left| {
+            vmm.take_physical(paddr, index, left)
+        })
+    }
+
+    fn check_page_address(&self, paddr: usize) -> Result {
+        match paddr & (self.geometry.page_bytes() - 1) {
+            0 => Ok(()),
+            _ => {
+                let size_bits = self.geometry.page_bits;
+                Err(untyped_alloc::Error::Misaligned { paddr, size_bits }.into())
+            }
+        }
+    }
+
+    /// Takes frames of the memory from `paddr` on: as many of the `left` ones from number `index`
+    /// on as one aligned piece has.
+    fn take_physical(
+        &mut self,
+        paddr: usize,
+        index: usize,
+        left: usize,
+    ) -> Result<(Frames, Source)> {
+        let bits = self.geometry.page_bits;
+        let beyond = untyped_alloc::Error::NoUntypedAt(usize::MAX);
+        let at = paddr.checked_add(index << bits).ok_or(beyond)?;
+        let alignment = (at >> bits).trailing_zeros().min(usize::BITS - 1);
+        let largest = 1usize << (usize::BITS - 1 - left.leading_zeros());
+        let mut count = (1usize << alignment).min(largest).min(MAX_BATCH);
+        let blueprint = Blueprint::Frame { size_bits: bits };
+        loop {
+            let made = self
+                .alloc_or_prune(|alloc, kernel| alloc.allocate_at(kernel, blueprint, at, count));
+            let in_use = match made {
+                Err(Error::Allocator(untyped_alloc::Error::AddressInUse(in_use))) => in_use,
+                made => {
+                    let first = made?.first_slot();
+                    return Ok((Frames { first, count, size_bits: bits }, Source::Physical));
+                }
+            };
+            // Untypeds are split four ways: what is free may be free in smaller pieces only.
+            // A range may end where the address space does.
+            let in_the_way = in_use >= at && in_use - at < count << bits;
+            if count == 1 || in_the_way {
+                return Err(untyped_alloc::Error::AddressInUse(in_use).into());
+            }
+            count /= 2;
+        }
     }
 
     /// Maps frames of the caller's, whose capabilities lie in consecutive slots from `first` on, in
@@ -165,14 +257,33 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         &mut self,
         space: &'p Space<'p>,
         options: &RegionOptions,
-        mut next: impl FnMut(&mut Self, usize, usize) -> Result<(Frames, Source)>,
+        next: impl FnMut(&mut Self, usize, usize) -> Result<(Frames, Source)>,
     ) -> Result<RegionId> {
         let reserve = &mut self.refill()?;
         let region = self.place_region(reserve, space, options)?;
-        let (spec, start) = (region.spec(), region.start());
         let Some(range) = self.usable(region) else {
-            return Err(Error::OutsideRegion { address: start.bits(), name: spec.name });
+            let (address, name) = (region.start().bits(), region.spec().name);
+            return Err(Error::OutsideRegion { address, name });
         };
+        match self.map_in_region((space, region), range, next) {
+            Ok(()) => Ok(self.id_of(space, region)),
+            Err(error) => {
+                let reserve = &mut Reserve::as_it_is();
+                self.free_region_or_quarantine(reserve, space, region);
+                Err(error)
+            }
+        }
+    }
+
+    /// Maps in a range of a region what `next` brings. Where that fails, what was brought is given
+    /// back, but for pages that are mapped already.
+    fn map_in_region(
+        &mut self,
+        (space, region): (&'p Space<'p>, &'p Region<'p>),
+        range: PageRange,
+        mut next: impl FnMut(&mut Self, usize, usize) -> Result<(Frames, Source)>,
+    ) -> Result {
+        let spec = region.spec();
         let mut index = 0;
         let mut outcome = Ok(());
         while index < range.pages() && outcome.is_ok() {
@@ -193,18 +304,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 )
             });
         }
-        let outcome = match outcome {
+        match outcome {
             Ok(()) => self.map_extents(space, range),
             Err(error) => {
                 self.free_unused_in(space, range);
-                Err(error)
-            }
-        };
-        match outcome {
-            Ok(()) => Ok(self.id_of(space, region)),
-            Err(error) => {
-                let reserve = &mut Reserve::as_it_is();
-                self.free_region_or_quarantine(reserve, space, region);
                 Err(error)
             }
         }

@@ -2,7 +2,7 @@
 //! Copies of frame capabilities: made, counted, deleted.
 
 use page_tables::VirtAddr;
-use untyped_alloc::{Blame, CPtr, Frames, Kernel, Memory, Rights};
+use untyped_alloc::{Blame, CPtr, Frames, Kernel, Memory, Rights, SlotUse};
 
 use crate::manager::vmm::Vmm;
 use crate::state::cap_copies::{CapCopies, MAX_TOGETHER};
@@ -248,6 +248,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 return;
             }
         }
+        // It was asked for by its address.
+        self.physical_left -= 1;
+        self.alloc.free_run_or_quarantine(&mut self.kernel, origin, 1);
     }
 
     /// Gives back frames that were mapped for an owner; says whether they were the allocator's.
@@ -274,6 +277,38 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 self.recycle(frames);
             }
             true => self.owner_of_shared_gone(frames),
+        }
+    }
+
+    /// The same of frames that were asked for by their physical address.
+    pub(super) fn physical_owner_gone(&mut self, frames: Frames) {
+        self.physical -= frames.count;
+        if !self.refcounts.any_in(&frames) {
+            self.alloc.free_run_or_quarantine(&mut self.kernel, frames.first, frames.count);
+            return;
+        }
+        for frame in (0..frames.count).map(|index| frames.first.offset(index)) {
+            match self.refcounts.count(frame) {
+                Count::NONE => self.alloc.free_run_or_quarantine(&mut self.kernel, frame, 1),
+                _ => {
+                    self.refcounts.owner_gone(frame);
+                    self.physical_left += 1;
+                }
+            }
+        }
+    }
+
+    /// Whether a frame, by whatever capability of an extent, was asked for by its physical address:
+    /// what it holds is a device's, and nobody's to look at or to copy. O(log n); O(1) where no
+    /// frame was asked for so.
+    pub(crate) fn is_physical(&self, frame: CPtr, source: Source) -> bool {
+        match source {
+            Source::Physical => true,
+            Source::Copy if self.physical + self.physical_left != 0 => {
+                let origin = self.refcounts.origin(frame);
+                origin.is_some_and(|it| matches!(self.alloc.slot_use(it), SlotUse::Object(_)))
+            }
+            _ => false,
         }
     }
 

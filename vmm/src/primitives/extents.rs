@@ -270,14 +270,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             // Deleted and counted one by one already.
             Source::Copy => {}
             Source::Borrowed => self.borrowed -= piece.frames.count,
-            Source::Physical => {
-                self.physical -= piece.frames.count;
-                self.alloc.free_run_or_quarantine(
-                    &mut self.kernel,
-                    piece.frames.first,
-                    piece.frames.count,
-                );
-            }
+            Source::Physical => self.physical_owner_gone(piece.frames),
         }
     }
 

@@ -16,8 +16,25 @@ use crate::types::error::{Error, Result};
 use crate::types::mapping::Source;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
-    /// Refuses a range with holes, cut large pages, or frames that are not the manager's: by what
-    /// is met first. Returns whether a page of it is under copy-on-write.
+    /// Refuses what [`Vmm::check_shareable`] refuses, and pages whose contents are not the manager's
+    /// to give: such as were asked for by physical address.
+    pub(crate) fn check_managed(&self, space: &Space<'p>, range: PageRange) -> Result<bool> {
+        let any_cow = self.check_shareable(space, range)?;
+        if self.physical + self.physical_left != 0 {
+            let mut cursor = ExtentCursor::over(range);
+            while let Some(Visited { extent, first, count }) = cursor.next(space) {
+                let mut indices = first..first + count;
+                let found = indices.find(|&it| self.is_physical(extent.frame(it), extent.source));
+                if let Some(index) = found {
+                    return Err(Error::NotManaged { address: extent.address(index).bits() });
+                }
+            }
+        }
+        Ok(any_cow)
+    }
+
+    /// Refuses a range with holes, cut large pages, or frames that the caller brought: by what is
+    /// met first. Returns whether a page of it is under copy-on-write.
     pub(crate) fn check_shareable(&self, space: &Space<'p>, range: PageRange) -> Result<bool> {
         let (mut at, mut any_cow) = (range.start().bits(), false);
         let mut cursor = ExtentCursor::over(range);
@@ -34,7 +51,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     return Err(Error::LargePage { address: page.bits() });
                 }
             }
-            if !matches!(part.source, Source::Owned | Source::Copy) {
+            if part.source == Source::Borrowed {
                 return Err(Error::NotManaged { address: visited.extent.start.bits() });
             }
             any_cow |= part.cow;

@@ -140,9 +140,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         (space, at, rights): (&'p Space<'p>, VirtAddr, Rights),
     ) -> Result<Option<Extent>> {
         let origin = match source {
-            Source::Owned => Some(frame),
+            Source::Owned | Source::Physical => Some(frame),
             Source::Copy => self.refcounts.origin(frame),
-            Source::Borrowed | Source::Physical => None,
+            Source::Borrowed => None,
         };
         let Some(origin) = origin else { return Ok(None) };
         self.note_used_at(start);

@@ -415,6 +415,10 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 }
                 continue;
             }
+            let at_address = |&index: &usize| self.is_physical(extent.frame(index), extent.source);
+            if let Some(index) = (first..first + count).find(at_address) {
+                return Err(Error::NotManaged { address: extent.address(index).bits() });
+            }
             // I16: a frame's users are under copy-on-write all together or not at all.
             let shared =
                 |&index: &usize| !self.refcounts.is_exclusive(extent.frame(index), extent.source);

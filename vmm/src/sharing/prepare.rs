@@ -10,7 +10,7 @@ use crate::types::ids::SpaceId;
 
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Checks that [`Vmm::share`] could share these pages: all of them mapped, no large page cut,
-    /// all of them the manager's. O(extents of the range); no kernel call.
+    /// none of them brought by the caller. O(extents of the range); no kernel call.
     ///
     /// # Errors
     /// Those of [`Vmm::region_of_range`]; [`crate::Error::NotMapped`], [`crate::Error::LargePage`],

@@ -54,8 +54,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             self.kernel.read(at, bytes);
             return Ok(());
         };
+        let index = extent.index_of(address);
         match extent.source {
-            Source::Physical => Err(Error::NotManaged { address: at }),
+            source if self.is_physical(extent.frame(index), source) => {
+                Err(Error::NotManaged { address: at })
+            }
             _ if own => {
                 self.kernel.read(at, bytes);
                 Ok(())
@@ -66,7 +69,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
             _ => {
                 let page = self.geometry.page_bytes();
-                let piece = extent.part(extent.index_of(address), 1);
+                let piece = extent.part(index, 1);
                 self.with_frame((space, &piece), TempSlot::View, |kernel, window, _| {
                     kernel.read(window + at % page, bytes);
                 })

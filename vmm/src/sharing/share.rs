@@ -52,7 +52,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Those of [`Vmm::unmap`] for the range and of [`Vmm::map`] for the new region;
     /// [`Error::RightsExceedCeiling`]; [`Error::LargePage`] where the range cuts a large page or
     /// the new place is not aligned to one; [`Error::NotManaged`] for memory that the caller
-    /// brought or asked for by physical address.
+    /// brought.
     pub fn share(
         &mut self,
         space: SpaceId,

@@ -103,7 +103,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             fill.write(self.kernel.inner_mut(), start);
             return Ok(());
         }
-        if self.check_shareable(node, range)? {
+        if self.check_managed(node, range)? {
             self.break_cow_in(node, range)?;
         }
         let mut rest = fill;

@@ -72,6 +72,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             direct_map: None,
             borrowed: 0,
             physical: 0,
+            physical_left: 0,
             pinned: Pinned::default(),
             quarantined: 0,
             asids: AsidPools::new(boot.asid_pool),

@@ -179,11 +179,11 @@ impl<'p> FrameRefcounts<'p> {
     #[inline]
     pub fn is_exclusive(&self, frame: CPtr, source: Source) -> bool {
         match source {
-            Source::Owned => self.count(frame) == Count::NONE,
+            Source::Owned | Source::Physical => self.count(frame) == Count::NONE,
             Source::Copy => {
                 self.origin(frame).is_some_and(|origin| self.count(origin) == Count::ORPHAN_OF_ONE)
             }
-            Source::Borrowed | Source::Physical => true,
+            Source::Borrowed => true,
         }
     }
 

@@ -4,7 +4,7 @@
 use vmm::{Backing, Error, Kind, PageSize, RegionId, Resource, SpaceId, Supply};
 
 use super::super::answer::{Expected, Need, Outcome, Refusal};
-use super::super::{Page, Pages, RegionRequest, Run, Space};
+use super::super::{Origin, Page, Pages, RegionRequest, Run, Space};
 use super::write::loosely;
 use crate::support::{PAGE, beyond_ceiling};
 
@@ -79,7 +79,8 @@ impl Run<'_> {
         if !limit.contains(asked) {
             return Expected::refused(beyond_ceiling(asked, limit));
         }
-        let not_managed = self.not_managed(space, start, pages);
+        let brought = |page: &Page| matches!(page.origin, Origin::Objects(_));
+        let not_managed = self.any_in(space, start, pages, brought);
         let large = self.has_large(id, start, pages);
         if let Some(error) = space.hole(start, pages) {
             return Expected::refused(error).or(not_managed).or(large);
@@ -106,11 +107,21 @@ impl Run<'_> {
         [Resource::Slots, Resource::Frames].into_iter().filter_map(beyond).collect()
     }
 
-    /// The refusal of pages in a range that are not the manager's to share.
+    /// The refusal of pages in a range that are not the manager's to give or to write to.
     pub(super) fn not_managed(&self, space: &Space, start: usize, pages: usize) -> Option<Refusal> {
+        self.any_in(space, start, pages, |page| !Self::is_ours(page))
+    }
+
+    /// The refusal of a range where a page is of a kind that is not to be had.
+    fn any_in(
+        &self,
+        space: &Space,
+        start: usize,
+        pages: usize,
+        is: impl Fn(&Page) -> bool,
+    ) -> Option<Refusal> {
         let mut pages = space.pages.range(start..start.saturating_add(pages.saturating_mul(PAGE)));
-        let theirs = pages.any(|(_, page)| !Self::is_ours(page));
-        theirs.then_some(Refusal::Named("NotManaged"))
+        pages.any(|(_, page)| is(page)).then_some(Refusal::Named("NotManaged"))
     }
 
     /// How many pages of a range get memory of their own before they are shared.

@@ -74,6 +74,7 @@ mod memory;
 mod mobility;
 mod obtainable;
 mod passages;
+mod physical_shared;
 mod pinned;
 mod places;
 mod queries;

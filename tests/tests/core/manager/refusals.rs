@@ -350,10 +350,6 @@ fn memory_that_is_not_ours_to_share(target: Target) {
     host.refuses(Error::NotManaged { address: FREE }, |vmm| {
         vmm.share(own, Pages::at(FREE).count(2), own, &ShareOptions::new())
     });
-    let error = Error::NotManaged { address: FREE + 8 * PAGE };
-    host.refuses(error, |vmm| {
-        vmm.share(own, Pages::at(FREE + 8 * PAGE), own, &ShareOptions::new())
-    });
     host.check();
     let error = untyped_alloc::Error::Misaligned { paddr: device + 1, size_bits: 12 };
     host.refuses(error.into(), |vmm| vmm.map_physical(own, device + 1, &options));

@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use untyped_alloc::{Blueprint, Rights};
 use vmm_tests::expected::{Fill, Order, Pages, RegionRequest, Request, TestAddress, WINDOW, Where};
+use vmm_tests::support::PAGE;
 
 fn address() -> impl Strategy<Value = TestAddress> {
     (0..8u8, 0..WINDOW as u8, off()).prop_map(|(window, page, off)| TestAddress::In {
@@ -95,6 +96,14 @@ fn wanted() -> impl Strategy<Value = RegionRequest> {
     )
 }
 
+/// The physical address of a page of the machine's device, or of a little of its memory.
+fn physical() -> impl Strategy<Value = usize> {
+    prop_oneof![
+        4 => (0..12usize).prop_map(|page| 0xf000_0000 + page * PAGE),
+        1 => (0..64usize).prop_map(|page| 0x100_0000 + page * PAGE),
+    ]
+}
+
 /// Any request.
 fn request() -> impl Strategy<Value = Request> {
     let space = || any::<u8>();
@@ -149,6 +158,8 @@ fn request() -> impl Strategy<Value = Request> {
         8 => (which(), space(), wanted(), any::<bool>()).prop_map(
             |(which, into, request, on_demand)| Request::Clone { which, into, request, on_demand }
         ),
+        4 => (space(), physical(), wanted())
+            .prop_map(|(space, paddr, request)| Request::Physical { space, paddr, request }),
         2 => which().prop_map(|which| Request::RestoreWriteAccess { which }),
         2 => (space(), prop_oneof![Just(None), (0..6u8).prop_map(Some)])
             .prop_map(|(space, more)| Request::Limit { space, more: [more, None, more] }),

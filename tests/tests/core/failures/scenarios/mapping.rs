@@ -2,7 +2,9 @@
 //! Regions and pages: mapped, unmapped, protected, split, moved; devices and frames of a caller's.
 
 use untyped_alloc::Rights;
-use vmm::{Access, Backing, Blueprint, PageFault, PageSize, Pages, Placement, RegionOptions};
+use vmm::{
+    Access, Backing, Blueprint, PageFault, PageSize, Pages, Placement, RegionOptions, ShareOptions,
+};
 
 use super::super::scenario::{Leaves, Scenario, Things, resume};
 use super::super::setup::{a_space, dirty_frames, edge, large_page, nothing, ten_pages};
@@ -215,6 +217,56 @@ pub const MAPPING: &[Scenario] = &[
             let paddr = host.machine.device() + PAGE;
             let region = host.vmm.map_physical(own, paddr, &options).expect("a device");
             Things { region: Some(region), ..Things::default() }
+        },
+        request: |host, things| host.vmm.release(things.region()),
+    },
+    Scenario {
+        name: "map a device into a region",
+        leaves: Leaves::Nothing,
+        setup: reserved,
+        request: |host, things| {
+            let paddr = host.machine.device() + 5 * PAGE;
+            host.vmm.map_physical_into(things.region(), 2, paddr, 7)
+        },
+    },
+    Scenario {
+        name: "share a device",
+        leaves: Leaves::Nothing,
+        setup: |host| {
+            let (own, options) = (host.own(), RegionOptions::new(3).at(0x5000_0000));
+            let paddr = host.machine.device() + PAGE;
+            let region = host.vmm.map_physical(own, paddr, &options).expect("a device");
+            Things { region: Some(region), ..a_space(host) }
+        },
+        request: |host, things| {
+            let (own, pages) = (host.vmm.own_space(), Pages::at(0x5000_0000).count(3));
+            host.vmm.share(own, pages, things.space(), &ShareOptions::new()).map(drop)
+        },
+    },
+    Scenario {
+        name: "leave a device to whom it was shared with",
+        leaves: Leaves::Progress,
+        setup: |host| {
+            let (own, options) = (host.own(), RegionOptions::new(3).at(0x5000_0000));
+            let paddr = host.machine.device() + PAGE;
+            let region = host.vmm.map_physical(own, paddr, &options).expect("a device");
+            let (pages, shared) = (Pages::at(0x5000_0000 + PAGE), ShareOptions::new());
+            host.vmm.share(own, pages, own, &shared.at(0x6000_0000)).expect("room");
+            Things { region: Some(region), ..Things::default() }
+        },
+        request: |host, things| host.vmm.release(things.region()),
+    },
+    Scenario {
+        name: "unmap a device that its owner has left",
+        leaves: Leaves::Progress,
+        setup: |host| {
+            let (own, options) = (host.own(), RegionOptions::new(3).at(0x5000_0000));
+            let paddr = host.machine.device() + PAGE;
+            let region = host.vmm.map_physical(own, paddr, &options).expect("a device");
+            let (pages, shared) = (Pages::at(0x5000_0000).count(3), ShareOptions::new());
+            let view = host.vmm.share(own, pages, own, &shared.at(0x6000_0000)).expect("room");
+            host.vmm.release(region).expect("a region");
+            Things { region: Some(view), ..Things::default() }
         },
         request: |host, things| host.vmm.release(things.region()),
     },
