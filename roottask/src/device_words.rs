@@ -5,9 +5,8 @@ use core::fmt;
 
 /// The most capabilities to devices.
 pub const MAX_DEVICES: usize = 16;
-/// Bytes of a page, and the most pages of a memory object at a physical address.
+/// Bytes of a page.
 const PAGE_BYTES: u64 = 4096;
-const MAX_MEMORY_PAGES: u64 = 64;
 /// Lines of the two 8259s. The first is the pacer's timer, the third leads to the second of them.
 const LAST_LINE: u8 = 15;
 const CASCADE: u8 = 2;
@@ -70,8 +69,8 @@ impl fmt::Display for DeviceError {
             DeviceError::NoMemory { address, bytes } => {
                 write!(
                     f,
-                    "no memory of {bytes} bytes at {address:#x}: it is 1 to {MAX_MEMORY_PAGES} \
-                     whole pages of {PAGE_BYTES} that the machine can address"
+                    "no memory of {bytes} bytes at {address:#x}: it is whole pages of \
+                     {PAGE_BYTES} that the machine can address"
                 )
             }
             DeviceError::NoController => {
@@ -113,14 +112,14 @@ fn port(text: &str) -> Option<u16> {
 /// Memory at an address, of so many bytes.
 fn memory(address: u64, bytes: u64) -> Result<Wanted, DeviceError> {
     let none = DeviceError::NoMemory { address, bytes };
-    let pages = bytes / PAGE_BYTES;
+    let pages = u32::try_from(bytes / PAGE_BYTES).map_err(|_| none)?;
     let is_whole = (address | bytes) & (PAGE_BYTES - 1) == 0;
     // The machine's own physical addresses have as many bits as a word, at most.
     let last = bytes.checked_sub(1).and_then(|rest| address.checked_add(rest)).ok_or(none)?;
-    if !is_whole || pages > MAX_MEMORY_PAGES || usize::try_from(last).is_err() {
+    if !is_whole || usize::try_from(last).is_err() {
         return Err(none);
     }
-    Ok(Wanted::Memory(address as usize, pages as u32))
+    Ok(Wanted::Memory(address as usize, pages))
 }
 
 /// What a word says, which is the `word`th.

@@ -51,7 +51,7 @@ fn words_that_name_nothing_are_refused() {
         ("memory=0xb8000:4095", DeviceError::NoMemory { address: 0xb8000, bytes: 4095 }),
         ("memory=0xb8800:4096", DeviceError::NoMemory { address: 0xb8800, bytes: 4096 }),
         ("memory=0xb8000:0", DeviceError::NoMemory { address: 0xb8000, bytes: 0 }),
-        ("memory=0xb8000:266240", DeviceError::NoMemory { address: 0xb8000, bytes: 266_240 }),
+        ("memory=0:0x100000000000", DeviceError::NoMemory { address: 0, bytes: 1 << 44 }),
         (
             "memory=0xfffffffffffff000:8192",
             DeviceError::NoMemory { address: 0xffff_ffff_ffff_f000, bytes: 8192 },
@@ -76,7 +76,7 @@ fn refusals_say_what_there_could_be() {
         (DeviceError::NoLine { line: 16 }, vec!["line 16", "0 to 15", "without 2"]),
         (
             DeviceError::NoMemory { address: 0xb8001, bytes: 4096 },
-            vec!["4096 bytes", "0xb8001", "1 to 64 whole pages"],
+            vec!["4096 bytes", "0xb8001", "whole pages of 4096"],
         ),
         (DeviceError::NoController, vec!["IDE", "bus master"]),
         (DeviceError::TooMany, vec![&most, "devices"]),

@@ -61,6 +61,8 @@ pub fn changing() -> Vec<Case> {
         whole(grow_by_a_move_of_runs),
         whole(populate),
         whole(populate_physical),
+        whole(map_physical_again),
+        whole(shift_physical),
         whole(populate_supplied),
         whole(protect),
         whole(unmap_part),
@@ -192,14 +194,34 @@ fn populate() -> Scene {
     Scene { world, program, request, slots, look: words(program, address, 9) }
 }
 
-/// All pages at a physical address are there once they are mapped.
-fn populate_physical() -> Scene {
+/// Three pages at a physical address, mapped.
+fn physical() -> (World, Program, usize) {
     let mut world = World::new();
     let program = world.driver(AMPLE);
     let (address, options) = (world.fixture.machine.device(), MemoryOptions::WRITABLE);
     let create = Request::CreatePhysical { address, pages: 3, options, slot: A };
     world.ask(program, create, &[ACCOUNT_SLOT]).unwrap();
-    let address = world.map(program, A, 3, Rights::READ_WRITE);
+    let start = world.map(program, A, 3, Rights::READ_WRITE);
+    (world, program, start)
+}
+
+fn map_physical_again() -> Scene {
+    let (world, program, _) = physical();
+    let request = Request::Map { address: TO, first: 1, pages: 2, rights: Rights::READ_WRITE };
+    let slots = vec![SPACE_SLOT, A, ACCOUNT_SLOT];
+    Scene { world, program, request, slots, look: writable(program, TO, 2) }
+}
+
+fn shift_physical() -> Scene {
+    let (mut world, program, start) = physical();
+    (0..3).for_each(|page| assert!(world.touch(program, start + page * PAGE, Access::Write)));
+    let (address, rights) = (start + PAGE, Rights::READ_WRITE);
+    let request = Request::Move { address, pages: 2, to: TO, rights };
+    Scene { world, program, request, slots: vec![SPACE_SLOT], look: writable(program, TO, 2) }
+}
+
+fn populate_physical() -> Scene {
+    let (world, program, address) = physical();
     let (request, slots) = (Request::Populate { address, pages: 3 }, vec![SPACE_SLOT]);
     Scene { world, program, request, slots, look: writable(program, address, 3) }
 }

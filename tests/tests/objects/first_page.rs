@@ -5,8 +5,8 @@ use untyped_alloc::kernel::CachePolicy;
 use vmm::Access;
 use vmm_client::objects::first_page::{Given, GivenObject, MAX_GIVEN, add, begin, set_arguments};
 use vmm_service::objects::protocol::{
-    ACCOUNT_SLOT, Answer, FIRST_FREE_SLOT, Kind, MAX_PAGES, Malformed, MemoryOptions, PAGE_BYTES,
-    Piece, Refusal, Request, Resource, Rights, SPACE_SLOT,
+    ACCOUNT_SLOT, Answer, FIRST_FREE_SLOT, Kind, Malformed, MemoryOptions, PAGE_BYTES, Piece,
+    Refusal, Request, Resource, Rights, SPACE_SLOT,
 };
 
 use crate::world::World;
@@ -112,12 +112,13 @@ fn a_server_gives_memory_of_a_device() {
     let before = world.used(program, ACCOUNT_SLOT);
     let (device, slot) = (world.fixture.machine.device(), FIRST_FREE_SLOT);
     let options = MemoryOptions::WRITABLE | MemoryOptions::UNCACHED;
+    let none = |address| Refusal::NoSuchPhysical { address };
     let mut give = |range, options| {
         world.objects.give_physical(&mut world.fixture.vmm, program.id, slot, range, options)
     };
     for (range, options, refusal) in [
         ((device, 0), options, Refusal::BadLength { pages: 0 }),
-        ((device, MAX_PAGES + 1), options, Refusal::BadLength { pages: MAX_PAGES + 1 }),
+        ((PAGE_BYTES.wrapping_neg(), 2), options, none(PAGE_BYTES.wrapping_neg())),
         ((device + 1, 1), options, Refusal::BadAddress { address: device + 1 }),
         ((device, 1), MemoryOptions::PAGED, Refusal::Malformed { what: Malformed::Bits }),
     ] {
@@ -129,6 +130,7 @@ fn a_server_gives_memory_of_a_device() {
     let start = world.map(program, slot, 2, Rights::READ_WRITE);
     let vspace = world.fixture.vmm.vspace(program.id.space()).unwrap();
     for page in 0..2 {
+        assert!(world.touch(program, start + page * PAGE_BYTES, Access::Write));
         let mapped = world.fixture.kernel().mapping(vspace, start + page * PAGE_BYTES);
         assert_eq!(mapped.map(|page| page.cache), Some(CachePolicy::Uncached));
     }

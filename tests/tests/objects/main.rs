@@ -15,6 +15,7 @@
 //! | `pieces` | bytes of memory objects read and written |
 //! | `large` | memory of large pages that were set aside |
 //! | `large_failures` | the same, where calls fail and where something is short |
+//! | `physical` | memory at physical addresses: of any length, in any number of places |
 //! | `resizing` | memory made smaller and larger |
 //! | `refusals` | what each request is refused for, with nothing changed |
 //! | `end_failures` | each call fails by which programs, threads and accounts end |
@@ -89,6 +90,7 @@ mod moving;
 mod neighbours;
 mod paging;
 mod parts;
+mod physical;
 mod pieces;
 mod private;
 mod private_failures;

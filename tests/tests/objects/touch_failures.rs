@@ -27,7 +27,7 @@ struct Touch {
 type Make = fn() -> Touch;
 type Load = fn(&mut Fixture<'static>, usize) -> Ballast;
 
-const ALL: [Make; 12] = [
+const ALL: [Make; 13] = [
     first_touch,
     second_mapping,
     page_of_an_origin,
@@ -40,6 +40,7 @@ const ALL: [Make; 12] = [
     page_that_is_private,
     write_to_a_page_that_is_private,
     write_to_a_private_page_that_was_read,
+    page_of_a_device,
 ];
 
 fn first_touch() -> Touch {
@@ -54,6 +55,17 @@ fn second_mapping() -> Touch {
     put(&mut world, program, at, 7);
     let again = world.map(program, A, 4, Rights::READ_WRITE) + PAGE;
     Touch { world, program, at: again, access, holds: 7 }
+}
+
+/// Of two pages at a physical address, the second.
+fn page_of_a_device() -> Touch {
+    let mut world = World::new();
+    let program = world.driver(AMPLE);
+    let (address, options) = (world.fixture.machine.device(), MemoryOptions::WRITABLE);
+    let create = Request::CreatePhysical { address, pages: 2, options, slot: A };
+    world.ask(program, create, &[ACCOUNT_SLOT]).unwrap();
+    let at = world.map(program, A, 2, Rights::READ_WRITE) + PAGE;
+    Touch { world, program, at, access: Access::Write, holds: 0 }
 }
 
 /// Of memory with a clone, the page is in both; one of the two is touched.
@@ -255,8 +267,8 @@ fn a_touch_that_cannot_be_served_changes_nothing() {
     let create = Request::CreatePhysical { address, pages: 2, options, slot: A };
     world.ask(program, create, &[ACCOUNT_SLOT]).unwrap();
     let start = world.map(program, A, 2, Rights::READ);
+    assert!(world.touch(program, start + PAGE, Access::Read));
     let before = world.figures();
-    assert!(world.touch(program, start + PAGE, Access::Read), "it is there from the first");
     for (at, access) in
         [(start, Access::Write), (start + 2 * PAGE, Access::Read), (0x2000_0000, Access::Read)]
     {

@@ -71,7 +71,12 @@ impl World {
 
     /// A world whose programs may use so much together.
     pub fn of(target: Target, amounts: Amounts) -> World {
-        let mut fixture = Fixture::new(Machine::roomy(target));
+        World::booted(Machine::roomy(target), amounts)
+    }
+
+    /// The same, on a machine of another kind.
+    pub fn booted(machine: Machine, amounts: Amounts) -> World {
+        let mut fixture = Fixture::new(machine);
         let endpoint = fixture.vmm.allocate(Blueprint::Endpoint).unwrap().slot();
         let objects = Objects::new(&mut fixture.vmm, endpoint, amounts).unwrap();
         let foreign = fixture.vmm.alloc_slots(1).unwrap();

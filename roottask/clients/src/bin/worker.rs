@@ -6,7 +6,7 @@
 #![no_std]
 #![no_main]
 
-use vmm_client::handles::{Handle, Memory, Object, Program, Result};
+use vmm_client::handles::{Handle, Mapping, Memory, Object, Program, Result};
 use vmm_client::objects::first_page::Given;
 use vmm_client::objects::{Amounts, Kind, ProgramOptions, Resource, Rights, State, PAGE_BYTES};
 use vmm_client::{program, tell};
@@ -130,14 +130,23 @@ fn read(program: &Program, given: &Given<'_>, page: u32) -> Result<u32> {
 fn device(program: &Program, given: &Given<'_>, name: &str) -> Result<u32> {
     let Some(slot) = given.slot(name) else { return Ok(CONFUSED) };
     let (memory, account) = (Memory::from_slot(slot), program.account());
-    let mapping = program.space().map(&memory, Rights::READ_WRITE, &account)?;
-    let word = (mapping.address() + 4 * PAGE_BYTES / 8) as *mut u32;
-    // SAFETY: the page is the device's, and this program's alone.
-    let found = unsafe {
-        word.write_volatile(0x1f21_1f48);
-        word.read_volatile()
+    let map = || program.space().map(&memory, Rights::READ_WRITE, &account);
+    let (mapping, again) = (map()?, map()?);
+    let pages = mapping.pages();
+    // One page is written in one place, and read in the other; the last is read in both.
+    let word = 4 * PAGE_BYTES / 8;
+    let last = (pages as usize - 1) * PAGE_BYTES;
+    let at = |mapping: &Mapping, byte: usize| (mapping.address() + byte) as *mut u32;
+    // SAFETY: the pages are the device's, and this program's alone.
+    let (found, same) = unsafe {
+        at(&mapping, word).write_volatile(0x1f21_1f48);
+        let ends = [&mapping, &again].map(|mapping| at(mapping, last).read_volatile());
+        (at(&again, word).read_volatile(), ends[0] == ends[1])
     };
-    tell!("{name} has {} pages, and shows {found:#x}", mapping.pages());
+    tell!("{name} has {pages} pages, and shows {found:#x}; its end is the same twice: {same}");
+    again.unmap()?;
+    mapping.unmap()?;
+    memory.destroy()?;
     Ok(0)
 }
 

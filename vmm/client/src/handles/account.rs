@@ -114,11 +114,11 @@ impl Account {
         into_slot(request, &[self.slot()]).map(Memory::from_slot)
     }
 
-    /// Memory at a physical address, a multiple of [`PAGE_BYTES`]: 1 to 64 pages of a device, that
-    /// can be written and are cached as `options` says ([`MemoryOptions::UNCACHED`] and its like,
-    /// one at the most). This account's capability is one with
+    /// Memory at a physical address, a multiple of [`PAGE_BYTES`]: pages of a device, that can be
+    /// written and are cached as `options` says ([`MemoryOptions::UNCACHED`] and its like, one at
+    /// the most), wherever they are mapped. This account's capability is one with
     /// [`Rights::PHYSICAL`](crate::objects::Rights::PHYSICAL), as `init` has by `--device physical`.
-    /// It is mapped once at a time: [`Space::map`] takes all of its pages then.
+    /// The first [`Space::map`] of any of it takes all of its pages, until its end.
     ///
     /// # Errors
     /// [`super::Error::Refused`]: with `MissingRights` without that right, with `BadAddress` or

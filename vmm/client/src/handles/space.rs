@@ -72,9 +72,15 @@ impl Space {
         pages: u32,
         payer: &Account,
     ) -> Result<Mapping> {
-        match call(request, &[self.slot(), memory.slot(), payer.slot()])? {
-            Answer::Mapped { address } => Ok(Mapping { space: self.slot(), address, pages }),
-            _ => Err(no_answer(name)),
+        loop {
+            match call(request, &[self.slot(), memory.slot(), payer.slot()])? {
+                // Of memory of a device that is taken in pieces.
+                Answer::More {} => {}
+                Answer::Mapped { address } => {
+                    return Ok(Mapping { space: self.slot(), address, pages });
+                }
+                _ => return Err(no_answer(name)),
+            }
         }
     }
 

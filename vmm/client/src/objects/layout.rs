@@ -141,7 +141,9 @@ messages! {
             /// The empty slot for the capability to it.
             slot: u32,
         } [PAYER]
-        /// Memory at a physical address.
+        /// Memory at a physical address. All of it is taken when any of it is mapped first, and it
+        /// has that memory until its end. It is cached in one way wherever it is mapped; it is not
+        /// resized, cloned, read, written or supplied from.
         0x021 CreatePhysical {
             /// The address of the first page.
             address: usize,
@@ -194,7 +196,8 @@ messages! {
             slot: u32,
         } [PAYER]
         /// Maps pages of a memory object in a space: they appear when they are touched, or by
-        /// [`Request::Populate`].
+        /// [`Request::Populate`]. Answered with [`Answer::More`] while memory at a physical address
+        /// is taken, some pages at a time, and then with [`Answer::Mapped`].
         0x031 Map {
             /// Where, or 0 for anywhere.
             address: usize,
@@ -348,9 +351,8 @@ messages! {
         } [to(Kind::Memory, Rights::USE.union(Rights::WRITE))]
         /// Gives pages of a mapping another place and other rights: no more than they could have
         /// where they were mapped. They appear there when they are touched. Answered with
-        /// [`Answer::More`] while there is more to do, and then with [`Answer::Mapped`]. Memory at
-        /// a physical address stays where it is mapped: [`Refusal::InUse`]. Pages that were given
-        /// different rights are no longer of one mapping.
+        /// [`Answer::More`] while there is more to do, and then with [`Answer::Mapped`]. Pages that
+        /// were given different rights are no longer of one mapping.
         0x034 Move {
             /// The address of the first page.
             address: usize,
@@ -826,7 +828,7 @@ messages! {
         0x214 NoRoom {}
         /// There is no such physical memory, or it is in use.
         0x215 NoSuchPhysical {
-            /// The address.
+            /// The address: of the memory, or of what is in use there.
             address: usize,
         }
         /// The one account is not the parent of the other.

@@ -17,7 +17,7 @@ use super::accounts;
 use super::answers::{narrow, refuse, Answered, Refused};
 use super::capabilities::Place;
 use super::children::{First, NewChild};
-use super::mappings::Wanted;
+use super::mappings::{PageKind, Wanted};
 use super::pager_waits::wait_of;
 use super::pagers::{Manner, NewPaged, Range};
 use super::reservations::NewReservation;
@@ -272,8 +272,8 @@ impl<'p> Objects<'p> {
                 let (space, (through, _), payer) =
                     (given.object(0)?, given.at(1)?, given.object(2)?);
                 let ceiling = Rights::READ_WRITE;
-                let page_bits = 0;
-                let wanted = Wanted { address, first, pages, rights, ceiling, private, page_bits };
+                let like = PageKind::default();
+                let wanted = Wanted { address, first, pages, rights, ceiling, private, like };
                 self.map(vmm, (space, through), payer, wanted)
             }
             Request::Populate { address, pages } => {
@@ -392,11 +392,10 @@ impl<'p> Objects<'p> {
         let (committed, mappings) = (object.committed.get(), object.mappings.get());
         Ok(match object.what.get() {
             What::Account(account) => accounts::info(account, rights),
-            What::Memory { pages, options, .. } | What::Large { pages, options } => {
+            What::Memory { pages, options, .. }
+            | What::Large { pages, options }
+            | What::Physical { pages, options, .. } => {
                 Answer::Memory { rights, options, pages, committed, mappings }
-            }
-            What::Physical { pages, options, .. } => {
-                Answer::Memory { rights, options, pages, committed: pages, mappings }
             }
             What::Space(space) => {
                 let summary = vmm.space_summary(space).map_err(refuse)?;

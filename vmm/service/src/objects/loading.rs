@@ -19,7 +19,7 @@ use vmm_client::objects::{
 
 use super::answers::{narrow, refuse, tables, Answered, Refused};
 use super::children::{charge_space, parts, refund_space};
-use super::mappings::Wanted;
+use super::mappings::{PageKind, Wanted};
 use super::service::{clearing, Objects};
 use super::state::capability::Capability;
 use super::state::object::{Object, What};
@@ -175,8 +175,8 @@ impl<'p> Objects<'p> {
             let pages = narrow(run.pages(PAGE_BYTES));
             // The program can never write to the file, whatever its maker may.
             let (rights, ceiling) = (Rights::READ, Rights::READ);
-            let (private, page_bits, address) = (false, 0, run.start);
-            let wanted = Wanted { address, first, pages, rights, ceiling, private, page_bits };
+            let (private, like, address) = (false, PageKind::default(), run.start);
+            let wanted = Wanted { address, first, pages, rights, ceiling, private, like };
             let payer = space.payer.get().ok_or(Refusal::Internal {})?;
             self.map(vmm, (space, file.through), payer, wanted)?;
             return Ok(());

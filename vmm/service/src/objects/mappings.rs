@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory objects mapped in spaces: pages appear when they are touched, or before, by request.
 
-use vmm::{
-    Backing, Blame, CachePolicy, Kernel, Memory, Pages, RegionId, RegionOptions, SpaceId, Vmm,
-};
-use vmm_client::objects::{Amounts, Answer, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES};
+use vmm::{Backing, CachePolicy, Kernel, Memory, Pages, RegionId, RegionOptions, SpaceId, Vmm};
+use vmm_client::objects::{Amounts, Answer, Refusal, Resource, Rights, MAX_PAGES};
 
 use super::answers::{
     large_bits, narrow, page_rights, refuse, short, tables_above, Answered, Refused, NODE,
 };
 use super::large::{most, unit};
+use super::memory::cache_policy;
 use super::service::{clearing, Objects};
 use super::state::capability::Capability;
 use super::state::charge::{charge, refund};
@@ -29,12 +28,33 @@ pub(super) struct Wanted {
     pub ceiling: Rights,
     /// Whether a page that is written is a copy of the mapping's own from then on.
     pub private: bool,
-    /// Logarithm of the bytes of its pages: what is mapped anew has those of its memory object.
-    pub page_bits: u8,
+    /// What its pages are like: what is mapped anew has those of its memory object.
+    pub like: PageKind,
+}
+
+/// What pages are like.
+#[derive(Clone, Copy, Default)]
+pub(super) struct PageKind {
+    /// Logarithm of their bytes.
+    bits: u8,
+    /// How they are cached.
+    cache: CachePolicy,
+}
+
+/// What a memory object's pages are like.
+pub(super) fn pages_of<'p, K: Kernel + Memory<'p>>(
+    vmm: &Vmm<'p, K>,
+    memory: &Object<'p>,
+) -> PageKind {
+    let cache = match memory.what.get() {
+        What::Physical { options, .. } => cache_policy(options),
+        _ => CachePolicy::WriteBack,
+    };
+    PageKind { bits: page_bits(vmm, memory), cache }
 }
 
 /// Logarithm of the bytes of a memory object's pages.
-pub(super) fn page_bits<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, of: &Object<'p>) -> u8 {
+fn page_bits<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, of: &Object<'p>) -> u8 {
     match of.is_large() {
         true => large_bits(vmm.geometry()),
         false => vmm.geometry().page_bits,
@@ -69,7 +89,7 @@ impl<'p> Objects<'p> {
         let memory = through.object.get().ok_or(Refusal::Internal {})?;
         let allowed = if wanted.private { Rights::READ_WRITE } else { through.rights.get() };
         let ceiling = wanted.ceiling & allowed & area_ceiling(space);
-        let wanted = Wanted { ceiling, page_bits: page_bits(vmm, memory), ..wanted };
+        let wanted = Wanted { ceiling, like: pages_of(vmm, memory), ..wanted };
         check_rights(wanted.rights, ceiling)?;
         let pages = match memory.what.get() {
             What::Memory { pages, .. }
@@ -95,7 +115,8 @@ impl<'p> Objects<'p> {
         let token = self.tables.next_token().ok_or(Refusal::OutOfMemory {})?;
         let cost = cost(vmm, (memory, wanted.private), wanted.pages);
         charge(payer, cost).map_err(short)?;
-        let new = self.place(vmm, space, (memory, token), wanted).map(|region| NewMapping {
+        let placed = self.place(vmm, space, (memory, token), wanted);
+        let new = |region: RegionId| NewMapping {
             space: space.space().0,
             within: space.outer.get().map(|_| space),
             memory,
@@ -108,15 +129,19 @@ impl<'p> Objects<'p> {
             pages: wanted.pages,
             rights: wanted.rights,
             private: wanted.private,
-        });
-        match new {
-            Ok(new) if self.tables.insert_mapping(token, &new).is_some() => {
+        };
+        match placed.map(|region| region.map(new)) {
+            Ok(Some(new)) if self.tables.insert_mapping(token, &new).is_some() => {
                 Ok(Answer::Mapped { address: new.start })
             }
-            Ok(new) => {
+            Ok(Some(new)) => {
                 refund(payer, cost);
                 vmm.release(new.region).map_err(refuse)?;
                 Err(Refusal::OutOfMemory {})
+            }
+            Ok(None) => {
+                refund(payer, cost);
+                Ok(Answer::More {})
             }
             Err(refusal) => {
                 refund(payer, cost);
@@ -125,33 +150,25 @@ impl<'p> Objects<'p> {
         }
     }
 
-    /// The region of a mapping that is to be recorded next.
+    /// The region of a mapping that is to be recorded next. None where all of a memory object that
+    /// is at a physical address is not there yet, and so much of it came as one request maps.
     fn place<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
         space: &'p Object<'p>,
         (memory, token): (&'p Object<'p>, u32),
         wanted: Wanted,
-    ) -> Result<RegionId, Refused> {
-        let (space, inside) = area(space)?;
-        let What::Physical { address, options: cached, .. } = memory.what.get() else {
-            return reserve(vmm, (space, inside), token, wanted);
-        };
-        let options = options(inside, wanted).cached(cache_policy(cached));
-        if memory.mappings.get() != 0 {
-            return Err(Refusal::InUse { times: memory.mappings.get() });
-        }
-        let address = address + ((wanted.first as usize) << vmm.geometry().page_bits);
-        let mapped =
-            clearing(vmm, |vmm| vmm.map_physical(space, address, &options.named("physical")));
-        mapped.map_err(|error| match error {
-            vmm::Error::PhysicalInUse { .. } => Refusal::NoSuchPhysical { address },
-            vmm::Error::Allocator(error) if error.blame() == Blame::Caller => {
-                Refusal::NoSuchPhysical { address }
+    ) -> Result<Option<RegionId>, Refused> {
+        // What is there now is refused before anything is taken.
+        let region = reserve(vmm, area(space)?, token, wanted)?;
+        match self.take_physical_step(vmm, memory) {
+            Ok(true) => Ok(Some(region)),
+            other => {
+                // Nothing is in it.
+                vmm.release(region).map_err(refuse)?;
+                other.map(|_| None)
             }
-            // For want of memory or slots.
-            other => refuse(other),
-        })
+        }
     }
 
     /// Serves [`vmm_client::objects::Request::Populate`].
@@ -242,7 +259,10 @@ impl<'p> Objects<'p> {
         if memory.is_large() {
             return self.bring_large(vmm, (mapping, memory, into), (page, pages));
         }
-        let What::Memory { region, .. } = memory.what.get() else { return Ok(()) };
+        let (What::Memory { region, .. } | What::Physical { region, .. }) = memory.what.get()
+        else {
+            return Ok(());
+        };
         let first = mapping.first.get() + page;
         self.commit(vmm, memory, (first, pages))?;
         let (bits, end) = (vmm.geometry().page_bits, page + pages);
@@ -351,22 +371,11 @@ pub(super) fn area(area: &Object<'_>) -> Result<(SpaceId, Option<RegionId>), Ref
     }
 }
 
-/// How pages at a physical address are cached.
-fn cache_policy(options: MemoryOptions) -> CachePolicy {
-    let policies = [
-        (MemoryOptions::UNCACHED, CachePolicy::Uncached),
-        (MemoryOptions::WRITE_COMBINING, CachePolicy::WriteCombining),
-        (MemoryOptions::WRITE_THROUGH, CachePolicy::WriteThrough),
-    ];
-    let chosen = policies.into_iter().find(|(option, _)| options.contains(*option));
-    chosen.map_or(CachePolicy::WriteBack, |(_, policy)| policy)
-}
-
 /// What the region of a mapping is to be, in a reservation or in none.
 fn options(inside: Option<RegionId>, wanted: Wanted) -> RegionOptions {
     let (rights, ceiling) = (page_rights(wanted.rights), page_rights(wanted.ceiling));
     let options = RegionOptions::new(wanted.pages as usize).rights(rights).ceiling(ceiling);
-    let options = options.aligned(wanted.page_bits);
+    let options = options.aligned(wanted.like.bits).cached(wanted.like.cache);
     let options = inside.map_or(options, |reservation| options.inside(reservation));
     match wanted.address {
         0 => options,

@@ -2,7 +2,7 @@
 //! Memory objects: their pages lie in a region of the store of the account that pays, whether they
 //! are mapped anywhere or not.
 
-use vmm::{Kernel, Memory, Pages, RegionOptions, SpaceId, Vmm};
+use vmm::{Blame, CachePolicy, Kernel, Memory, Pages, RegionOptions, SpaceId, Vmm};
 use vmm_client::objects::{
     Amounts, Answer, Kind, Malformed, MemoryOptions, Refusal, Resource, Rights, MAX_PAGES,
     PAGE_BYTES,
@@ -20,6 +20,17 @@ use super::state::object::{Object, What};
 pub(super) fn cost<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, pages: u32) -> Amounts {
     let tables = tables(vmm.geometry(), pages);
     NODE.with(Resource::Pages, pages).with(Resource::Tables, tables)
+}
+
+/// How pages of a memory object are cached: those at a physical address, in another way perhaps.
+pub(super) fn cache_policy(options: MemoryOptions) -> CachePolicy {
+    let policies = [
+        (MemoryOptions::UNCACHED, CachePolicy::Uncached),
+        (MemoryOptions::WRITE_COMBINING, CachePolicy::WriteCombining),
+        (MemoryOptions::WRITE_THROUGH, CachePolicy::WriteThrough),
+    ];
+    let chosen = policies.into_iter().find(|(option, _)| options.contains(*option));
+    chosen.map_or(CachePolicy::WriteBack, |(_, policy)| policy)
 }
 
 /// The rights of pages in the store.
@@ -58,8 +69,8 @@ impl<'p> Objects<'p> {
         })
     }
 
-    /// Serves [`vmm_client::objects::Request::CreatePhysical`]. What lies there is looked at when
-    /// it is mapped.
+    /// Serves [`vmm_client::objects::Request::CreatePhysical`]. What lies there is looked at, and
+    /// taken, when it is mapped.
     pub(super) fn create_physical<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -72,21 +83,57 @@ impl<'p> Objects<'p> {
         if !MemoryOptions::CACHED.contains(cached) || cached.bits().count_ones() > 1 {
             return Err(Refusal::Malformed { what: Malformed::Bits });
         }
-        // All of it is mapped by one request.
-        if pages == 0 || pages > MAX_PAGES {
+        if pages == 0 {
             return Err(Refusal::BadLength { pages });
         }
         if address % vmm.geometry().page_bytes() != 0 {
             return Err(Refusal::BadAddress { address });
         }
-        let behind = (pages as usize - 1) << vmm.geometry().page_bits;
-        if address.checked_add(behind).is_none() {
-            return Err(Refusal::NoSuchPhysical { address });
-        }
+        let behind = u64::from(pages - 1) << vmm.geometry().page_bits;
+        let last = usize::try_from(behind).ok().and_then(|behind| address.checked_add(behind));
+        last.ok_or(Refusal::NoSuchPhysical { address })?;
         let rights = Object::all_rights(Kind::Memory, options).difference(Rights::USE);
-        self.create(vmm, place, (Kind::Memory, rights, NODE), |_, _, _| {
-            Ok(What::Physical { address, pages, options })
+        let tables = tables(vmm.geometry(), pages);
+        let cost = NODE.with(Resource::Slots, pages).with(Resource::Tables, tables);
+        self.create(vmm, place, (Kind::Memory, rights, cost), |_, vmm, object| {
+            let like = RegionOptions::new(pages as usize).rights(stored(options));
+            let like = like.cached(cache_policy(options)).named("physical");
+            let region = in_store(vmm, object, |vmm, store| {
+                clearing(vmm, |vmm| vmm.reserve(store, &like)).map_err(refuse)
+            })?;
+            Ok(What::Physical { region, address, pages, options })
         })
+    }
+
+    /// Has the pages of a memory object that is at a physical address in its store: at most so many
+    /// more as one request maps. Returns whether all are there; always for other memory.
+    pub(super) fn take_physical_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        memory: &Object<'p>,
+    ) -> Result<bool, Refused> {
+        let What::Physical { region, address, pages, .. } = memory.what.get() else {
+            return Ok(true);
+        };
+        // From the first one on, and none goes before the end.
+        let first = memory.committed.get();
+        let more = (pages - first).min(MAX_PAGES);
+        if more != 0 {
+            let from = address + ((first as usize) << vmm.geometry().page_bits);
+            clearing(vmm, |vmm| vmm.map_physical_into(region, first as usize, from, more as usize))
+                .map_err(|error| match error {
+                    vmm::Error::PhysicalInUse { paddr, .. } => {
+                        Refusal::NoSuchPhysical { address: paddr }
+                    }
+                    vmm::Error::Allocator(error) if error.blame() == Blame::Caller => {
+                        Refusal::NoSuchPhysical { address: from }
+                    }
+                    // For want of memory or slots.
+                    other => refuse(other),
+                })?;
+            add(&memory.committed, more);
+        }
+        Ok(first + more == pages)
     }
 
     /// Has pages of a memory object, from `first` on, in its store: zero, if they were not there.
@@ -163,7 +210,9 @@ impl<'p> Objects<'p> {
         if memory.is_large() {
             return self.empty_large_step(vmm, memory);
         }
-        let What::Memory { region, pages, .. } = memory.what.get() else {
+        let (What::Memory { region, pages, .. } | What::Physical { region, pages, .. }) =
+            memory.what.get()
+        else {
             memory.what.set(What::Nothing);
             return Ok(true);
         };

@@ -15,7 +15,7 @@ use vmm_client::objects::{Amounts, Answer, Refusal, Rights, MAX_PAGES};
 
 use super::answers::{narrow, page_rights, refuse, short, Answered, Refused};
 use super::large::{check_whole, most, unit};
-use super::mappings::{area, area_ceiling, check_rights, cost, page_bits, reserve, Wanted};
+use super::mappings::{area, area_ceiling, check_rights, cost, pages_of, reserve, Wanted};
 use super::service::{clearing, Objects};
 use super::state::charge::{charge, refund};
 use super::state::mapping::Mapping;
@@ -266,17 +266,14 @@ impl<'p> Objects<'p> {
         let ceiling = ceiling(vmm, old)? & area_ceiling(space);
         check_rights(rights, ceiling)?;
         check_whole(vmm, memory, (address, page), pages)?;
-        if let What::Physical { .. } = memory.what.get() {
-            return Err(Refusal::InUse { times: memory.mappings.get() });
-        }
         let private = mapping.private.get();
         if private && pages > MAX_PAGES {
             return Err(Refusal::BadLength { pages });
         }
         let part = self.cut_out(vmm, mapping, (page, pages))?;
         let first = part.mapping.first.get();
-        let page_bits = page_bits(vmm, memory);
-        let wanted = Wanted { address: to, first, pages, rights, ceiling, private, page_bits };
+        let like = pages_of(vmm, memory);
+        let wanted = Wanted { address: to, first, pages, rights, ceiling, private, like };
         let moved = match private {
             true => self.move_private(vmm, (space, part.mapping), wanted),
             false => self.move_step(vmm, (space, part.mapping), memory, wanted),

@@ -347,7 +347,7 @@ impl<'p> Objects<'p> {
         for object in self.tables.objects.iter() {
             let at = object.number.get() as usize;
             let lives = match object.what.get() {
-                What::Memory { region, pages, .. } => {
+                What::Memory { region, pages, .. } | What::Physical { region, pages, .. } => {
                     let info = vmm.region_info(region);
                     let stays = !object.located.get() || vmm.may_region_move(region) == Ok(false);
                     stays && info.is_ok_and(|info| info.range.pages() >= pages as usize)

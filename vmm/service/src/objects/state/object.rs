@@ -72,8 +72,10 @@ pub(crate) enum What {
         /// What its maker said.
         options: MemoryOptions,
     },
-    /// Pages at a physical address, which are mapped at one place at a time.
+    /// Pages at a physical address, in such a region from their first mapping on.
     Physical {
+        /// The region.
+        region: RegionId,
         /// The address of the first.
         address: usize,
         /// How many.
