@@ -8,6 +8,9 @@
 TRACKS=("host thorough" "script target qemu bench stress" "x86_64 linux" "oldest" "semver")
 # How many of the slowest checks are named at the end.
 SLOWEST=10
+# How many lines of what a check that failed printed are shown at the end once more: of a long log often
+# only the end is kept.
+LAST_LINES=30
 
 PASSED=0 FAILED=0
 
@@ -33,10 +36,12 @@ pass() {
     PASSED=$((PASSED + 1))
 }
 
+# fail NAME [LOG]
 fail() {
     echo "test $1 ... FAILED ($(timed "$1"))"
     FAILED=$((FAILED + 1))
     echo "$1" >>"$FAILURES"
+    (($# == 1)) || { echo "the end of what $1 printed:" && tail -n "$LAST_LINES" "$2"; } >>"$FAILURES.ends"
 }
 
 # count_failures LOG FAILED: those of a suite that counts its own tests, which its log names.
@@ -54,7 +59,7 @@ check() {
         pass "$name"
     else
         cat "$log"
-        fail "$name"
+        fail "$name" "$log"
     fi
 }
 
@@ -66,7 +71,7 @@ check_if_possible() {
     begin
     if ! ("$@") >"$log" 2>&1 </dev/null; then
         cat "$log"
-        fail "$name"
+        fail "$name" "$log"
     elif skipped=$(grep -F ': skipped: ' "$log"); then
         echo "test $name ... skipped ($skipped)"
     else
@@ -89,6 +94,7 @@ run_lanes() {
     TIMES=$run/times FAILURES=$run/failures
     : >"$TIMES"
     : >"$FAILURES"
+    : >"$FAILURES.ends"
     local number workers
     workers=$(nproc)
     for ((number = 0; number < ${#tracks[@]}; number++)); do
@@ -148,8 +154,10 @@ show() {
     exec {descriptor}<&-
 }
 
-# The names of all that failed, as they would have to be searched for in what was printed.
+# The ends of what checks printed that failed, and the names of all that failed, as they would have to be
+# searched for in what was printed.
 show_failures() {
+    cat "$FAILURES.ends"
     sed 's/^/failed: /' "$FAILURES"
 }
 

@@ -298,13 +298,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// Whether any frame is in use that was asked for by its physical address.
+    pub(crate) fn any_physical(&self) -> bool {
+        self.physical + self.physical_left != 0
+    }
+
     /// Whether a frame, by whatever capability of an extent, was asked for by its physical address:
     /// what it holds is a device's, and nobody's to look at or to copy. O(log n); O(1) where no
     /// frame was asked for so.
     pub(crate) fn is_physical(&self, frame: CPtr, source: Source) -> bool {
         match source {
             Source::Physical => true,
-            Source::Copy if self.physical + self.physical_left != 0 => {
+            Source::Copy if self.any_physical() => {
                 let origin = self.refcounts.origin(frame);
                 origin.is_some_and(|it| matches!(self.alloc.slot_use(it), SlotUse::Object(_)))
             }

@@ -58,6 +58,30 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// The same of `count` frames in consecutive slots, of an extent, each 2 to the power of
+    /// `step_bits` bytes behind the one before. Counts those that are mapped.
+    #[inline(never)]
+    pub(crate) fn pages_map_own(
+        &mut self,
+        space: &Space<'p>,
+        (first, start): (CPtr, usize),
+        (done, count, step_bits): (&mut usize, usize, u8),
+        extent: &Extent,
+    ) -> Result<(), Refused> {
+        let (rights, cache, step) = (extent.mapped_rights(), extent.cache, 1 << step_bits);
+        let (mut frame, mut address, end) = (first, start, first.offset(count));
+        while frame != end {
+            let mapped = self.page_map_own(space, (frame, address), rights, cache);
+            if mapped.is_err() {
+                *done = frame.bits() - first.bits();
+                return mapped;
+            }
+            (frame, address) = (frame.offset(1), address + step);
+        }
+        *done = count;
+        Ok(())
+    }
+
     /// Unmaps a frame that is recorded in a space, mapped there or not; or at a temporary slot, where
     /// the kernel would not unmap it before. One kernel call.
     #[inline(always)]

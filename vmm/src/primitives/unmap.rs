@@ -20,17 +20,26 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// to give: such as were asked for by physical address.
     pub(crate) fn check_managed(&self, space: &Space<'p>, range: PageRange) -> Result<bool> {
         let any_cow = self.check_shareable(space, range)?;
-        if self.physical + self.physical_left != 0 {
-            let mut cursor = ExtentCursor::over(range);
-            while let Some(Visited { extent, first, count }) = cursor.next(space) {
-                let mut indices = first..first + count;
-                let found = indices.find(|&it| self.is_physical(extent.frame(it), extent.source));
-                if let Some(index) = found {
-                    return Err(Error::NotManaged { address: extent.address(index).bits() });
-                }
+        match self.first_physical(space, range) {
+            Some(address) => Err(Error::NotManaged { address }),
+            None => Ok(any_cow),
+        }
+    }
+
+    /// The first page in a range that was asked for by its physical address, or is shared of such.
+    pub(crate) fn first_physical(&self, space: &Space<'p>, range: PageRange) -> Option<usize> {
+        if !self.any_physical() {
+            return None;
+        }
+        let mut cursor = ExtentCursor::over(range);
+        while let Some(Visited { extent, first, count }) = cursor.next(space) {
+            let mut indices = first..first + count;
+            let found = indices.find(|&it| self.is_physical(extent.frame(it), extent.source));
+            if let Some(index) = found {
+                return Some(extent.address(index).bits());
             }
         }
-        Ok(any_cow)
+        None
     }
 
     /// Refuses a range with holes, cut large pages, or frames that the caller brought: by what is

@@ -403,6 +403,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Refuses memory that cannot be cloned: not ours, or shared. O(pages).
     fn check_clone(&self, space: &Space<'p>, range: PageRange) -> Result {
+        if let Some(address) = self.first_physical(space, range) {
+            return Err(Error::NotManaged { address });
+        }
         let mut cursor = ExtentCursor::over(range);
         while let Some(Visited { extent, first, count }) = cursor.next(space) {
             if !matches!(extent.source, Source::Owned | Source::Copy) {
@@ -414,10 +417,6 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                     self.check_divisible(&extent.part(index, 1))?;
                 }
                 continue;
-            }
-            let at_address = |&index: &usize| self.is_physical(extent.frame(index), extent.source);
-            if let Some(index) = (first..first + count).find(at_address) {
-                return Err(Error::NotManaged { address: extent.address(index).bits() });
             }
             // I16: a frame's users are under copy-on-write all together or not at all.
             let shared =
