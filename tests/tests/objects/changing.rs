@@ -70,6 +70,9 @@ pub fn changing() -> Vec<Case> {
         whole(protect_large),
         whole(unmap_part_large),
         whole(shift_large),
+        in_part(shrink_large),
+        free(grow_large),
+        in_part(clone_large),
         free(unmap),
         free(unmap_private),
         in_part(destroy_paged),
@@ -296,6 +299,47 @@ fn shift_large() -> Scene {
     let address = start + pages as usize * PAGE;
     let request = Request::Move { address, pages, to: TO, rights: Rights::READ_WRITE };
     Scene { world, program, request, slots: vec![SPACE_SLOT], look: words(program, TO, 1) }
+}
+
+/// Two large pages with a word each, mapped nowhere, of an account that has four; what is read of the
+/// memory in a slot.
+fn unmapped_large(slot: u32, request: Request) -> Scene {
+    let mut world = large_world(Target::Ia32);
+    let program = world.program(with_large(3));
+    create_large(&mut world, program, 1, A);
+    let bytes = unit(&world) as usize * PAGE;
+    let write = Request::Write { offset: bytes - 3, piece: Piece::of(b"end") };
+    world.ask(program, write, &[A]).unwrap();
+    let look: Look = Box::new(move |world| {
+        let read = Request::Read { offset: bytes - 3, bytes: 3 };
+        match world.ask(program, read, &[slot]) {
+            Ok(Answer::Piece { piece }) => piece.bytes().iter().map(|&it| u64::from(it)).collect(),
+            other => panic!("{other:?}"),
+        }
+    });
+    Scene { world, program, request, slots: vec![A, ACCOUNT_SLOT], look }
+}
+
+fn grow_large() -> Scene {
+    let mut scene = unmapped_large(A, Request::Info {});
+    scene.request = Request::Resize { pages: 3 * unit(&scene.world) };
+    scene
+}
+
+fn shrink_large() -> Scene {
+    let mut scene = grow_large();
+    let (request, unit) = (scene.request, unit(&scene.world));
+    scene.world.ask(scene.program, request, &[A, ACCOUNT_SLOT]).unwrap();
+    for page in 1..3 {
+        let offset = (page * unit) as usize * PAGE;
+        let write = Request::Write { offset, piece: Piece::of(b"more") };
+        scene.world.ask(scene.program, write, &[A]).unwrap();
+    }
+    Scene { request: Request::Resize { pages: unit }, ..scene }
+}
+
+fn clone_large() -> Scene {
+    unmapped_large(B, Request::Clone { slot: B })
 }
 
 fn unmap() -> Scene {

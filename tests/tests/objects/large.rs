@@ -44,7 +44,7 @@ pub fn create(world: &mut World, program: Program, large: u32, slot: u32) {
 }
 
 /// How the kernel has a page mapped: its physical address, and the bits of its size.
-fn frame(world: &World, program: Program, address: usize) -> (usize, u8) {
+pub fn frame(world: &World, program: Program, address: usize) -> (usize, u8) {
     let vspace = world.fixture.vmm.vspace(program.id.space()).unwrap();
     let found = world.fixture.kernel().mapping(vspace, address).expect("it is mapped");
     (found.paddr, found.size_bits)
@@ -62,7 +62,7 @@ pub fn write(world: &mut World, program: Program, address: usize, bytes: &[u8]) 
 }
 
 /// What a thread reads.
-fn read(world: &mut World, program: Program, address: usize) -> [u8; 8] {
+pub fn read(world: &mut World, program: Program, address: usize) -> [u8; 8] {
     assert!(world.touch(program, address, Access::Read));
     let (vspace, mut bytes) = (vspace(world, program), [1; 8]);
     world.fixture.kernel().read(vspace, address, &mut bytes).unwrap();
@@ -233,8 +233,9 @@ fn nothing_cuts_a_large_page() {
         let (to, address) = (80 * bytes + PAGE, 80 * bytes + PAGE);
         world.refused(program, moved(start, unit, to), space, Refusal::BadAddress { address });
         let large = |place| Refusal::Large { place };
-        world.refused(program, Request::Resize { pages: unit }, &[A, ACCOUNT_SLOT], large(0));
-        world.refused(program, Request::Clone { slot: B }, &[A, ACCOUNT_SLOT], large(0));
+        let pages = 2 * unit + 7;
+        let cut = Request::Resize { pages };
+        world.refused(program, cut, &[A, ACCOUNT_SLOT], length(pages));
         let private = Request::MapPrivate { address: 0, first: 0, pages: unit, rights };
         world.refused(program, private, all, Refusal::Paged { place: 1 });
         let paged = Request::CreatePaged { pages: 4, most: 4, slot: B };

@@ -14,6 +14,7 @@
 //! | `clones` | clones of more pages than one request does |
 //! | `pieces` | bytes of memory objects read and written |
 //! | `large` | memory of large pages that were set aside |
+//! | `large_sizes` | such memory made smaller, larger and cloned |
 //! | `large_failures` | the same, where calls fail and where something is short |
 //! | `physical` | memory at physical addresses: of any length, in any number of places |
 //! | `resizing` | memory made smaller and larger |
@@ -82,6 +83,7 @@ mod hostile;
 mod kept;
 mod large;
 mod large_failures;
+mod large_sizes;
 mod layout;
 mod loading;
 mod locating;

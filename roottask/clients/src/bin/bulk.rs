@@ -66,12 +66,24 @@ fn lends(program: &Program, large: u32, rounds: u32) -> Result {
         memory.read(last, &mut byte)?;
         assert_eq!(byte, [0x5a]);
         let cut = memory.resize(1, &account).map_err(|error| error.refusal());
-        assert_eq!(cut, Err(Some(Refusal::Large { place: 0 })));
+        assert_eq!(cut, Err(Some(Refusal::StillMapped { pages: memory.pages()?.pages })));
         let more = account.create_large_memory(1).map_err(|error| error.refusal());
         let resource = Resource::LargePages;
         let short = Refusal::OutOfAccount { resource, wanted: 1, left: 0 };
         assert_eq!(more.map(|_| ()), Err(Some(short)));
         mapping.unmap()?;
+        if large > 1 {
+            // Half of it, and a clone of that, in the other half.
+            let small = large / 2 * (LARGE_PAGE_BYTES / PAGE_BYTES) as u32;
+            memory.resize(small, &account)?;
+            let (clone, mut word) = (memory.copy_on_write(&account)?, [0; 4]);
+            clone.write(0, &[7; 4])?;
+            memory.read(0, &mut word)?;
+            assert_eq!(word, (round + 1000).to_le_bytes());
+            clone.read(STEP, &mut word)?;
+            assert_eq!(word, (round + 1001).to_le_bytes());
+            clone.destroy()?;
+        }
         // With all capabilities to it.
         memory.destroy()?;
         vmm_client::handles::free_slot(lent.slot());

@@ -97,8 +97,8 @@ impl Account {
     /// zero: of those that this account has ([`Resource::LargePages`]), which were set aside when
     /// the service started. They are there when they are touched, and each then takes one entry and
     /// no page table. It is mapped, protected, moved and unmapped in multiples of
-    /// [`LARGE_PAGE_BYTES`] at addresses that are such, and is neither resized nor cloned, nor are
-    /// pages supplied from it.
+    /// [`LARGE_PAGE_BYTES`] at addresses that are such, and resized so; its clones are copies. No
+    /// pages are supplied from it.
     ///
     /// Its end takes as long as zeroing it: some 1.1 million instructions for 4 MiB on IA32, in
     /// pieces of 64 small pages.

@@ -101,8 +101,8 @@ impl Memory {
     /// Memory that shows what this shows now, copy-on-write. A request for each 64 pages that are
     /// there; where others change this by requests meanwhile, it begins anew.
     ///
-    /// While this is mapped, or once a page of it was located, its pages are copied, 32 with a
-    /// request: what threads write meanwhile is in the copy of pages whose turn comes later.
+    /// While this is mapped, or once a page of it was located, and of large pages always, its pages
+    /// are copied, 32 with a request: what threads write meanwhile is in the copy of pages whose turn comes later.
     ///
     /// # Errors
     /// [`super::Error::Refused`], [`super::Error::OutOfSlots`].

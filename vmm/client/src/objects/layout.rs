@@ -131,8 +131,9 @@ messages! {
         /// [`Refusal::BadLength`] where `pages` are no multiple of a large page. It is mapped,
         /// protected, moved and unmapped in whole large pages: [`Refusal::BadAddress`] and
         /// [`Refusal::BadLength`] for others. Its bytes are read and written and its pages located
-        /// as those of other memory. It is not resized, cloned, loaded from, nor supplied from or
-        /// taken back into: [`Refusal::Large`].
+        /// as those of other memory. It is resized by whole large pages, and its clones are copies,
+        /// made in pieces. It is not loaded from, nor supplied from or taken back into:
+        /// [`Refusal::Large`].
         0x020 CreateMemory {
             /// Its pages.
             pages: u32,
@@ -168,7 +169,7 @@ messages! {
             slot: u32,
         } [to(Kind::Memory, Rights::USE.union(Rights::READ)), PAYER]
 
-        /// Makes a memory object smaller or larger. The account is the one that it is charged to.
+        /// Makes a memory object smaller or larger, one of large pages by whole ones. The account is the one that it is charged to.
         /// What it loses of its end is given back, and is zero if it grows again. Answered with
         /// [`Answer::More`] while there is more to do.
         ///

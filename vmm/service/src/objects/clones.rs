@@ -8,8 +8,8 @@
 //!   … the last ────────────────────────────────────► the capability ──► Done
 //! ```
 //!
-//! Of what is mapped, located or has other users, the pages are copied. Anything else is cloned on
-//! demand.
+//! Of what is mapped, located or has other users, the pages are copied, and so are large ones.
+//! Anything else is cloned on demand.
 //!
 //! A program has one clone at the most that is being made. It ends, as if it had never been begun,
 //! with the program, with a piece that is refused, with another clone that the program begins, and
@@ -22,7 +22,7 @@ use vmm_client::objects::{Answer, Kind, Refusal, MAX_PAGES, PAGE_BYTES};
 
 use super::answers::{narrow, refuse, refuse_slot, Answered, Refused};
 use super::capabilities::{slot_path, Place};
-use super::large::refuse_large;
+use super::large;
 use super::memory::{at, copy_page, cost, in_store};
 use super::service::{clearing, Objects};
 use super::state::counts::{add, sub};
@@ -42,10 +42,9 @@ impl<'p> Objects<'p> {
         memory: &'p Object<'p>,
     ) -> Answered {
         let Place { program, payer, slot } = place;
-        refuse_large(memory, 0)?;
         // Under copy-on-write these would have to be wherever they are mapped; or a page whose
         // physical address was told would be another's.
-        let copies = memory.mappings.get() != 0 || memory.located.get();
+        let copies = memory.mappings.get() != 0 || memory.located.get() || memory.is_large();
         let goes_on = program.cloning.get().filter(|cloning| {
             let paid = cloning.clone.payer.get().is_some_and(|paying| paying.is(payer));
             paid && cloning.source.is(memory) && cloning.slot == slot
@@ -109,24 +108,30 @@ impl<'p> Objects<'p> {
         Place { program, payer, slot }: Place<'p>,
         (memory, copies): (&'p Object<'p>, bool),
     ) -> Result<Cloning<'p>, Refused> {
-        let What::Memory { region, pages, options } = memory.what.get() else {
-            return Err(Refusal::Internal {});
+        let what = memory.what.get();
+        let cost = match what {
+            What::Memory { pages, .. } => cost(vmm, pages),
+            What::Large { pages, .. } => large::cost(vmm, pages),
+            _ => return Err(Refusal::Internal {}),
         };
         check_empty(vmm, program, slot)?;
         let number = program.object.get().ok_or(Refusal::Internal {})?;
-        let clone = self.charged_object(Kind::Memory, payer, cost(vmm, pages))?;
-        let made = in_store(vmm, clone, |vmm, into| {
-            clearing(vmm, |vmm| vmm.reserve_like(region, into, Placement::anywhere()))
-                .map_err(refuse)
-        });
-        let region = match made {
-            Ok(region) => region,
+        let clone = self.charged_object(Kind::Memory, payer, cost)?;
+        let made = match what {
+            What::Memory { region, pages, options } => in_store(vmm, clone, |vmm, into| {
+                clearing(vmm, |vmm| vmm.reserve_like(region, into, Placement::anywhere()))
+                    .map_err(refuse)
+            })
+            .map(|region| What::Memory { region, pages, options }),
+            large => Ok(large),
+        };
+        match made {
+            Ok(made) => clone.what.set(made),
             Err(refusal) => {
                 self.dismantle(vmm, clone);
                 return Err(refusal);
             }
-        };
-        clone.what.set(What::Memory { region, pages, options });
+        }
         self.abandon_clone(program);
         let cloning = Cloning { clone, source: memory, slot, done: 0, copies };
         clone.cloner.set(Some(number));
@@ -143,13 +148,21 @@ impl<'p> Objects<'p> {
         cloning: Cloning<'p>,
     ) -> Answered {
         let Cloning { clone, source, done, .. } = cloning;
-        let parts = (clone.what.get(), source.what.get());
-        let (What::Memory { region, pages, options }, What::Memory { region: from, .. }) = parts
-        else {
+        let parts = (source.what.get(), clone.what.get());
+        let (What::Memory { pages, options, .. } | What::Large { pages, options }) = parts.1 else {
             return Err(Refusal::Internal {});
         };
         if done < pages {
-            let cloning = pass_pages(vmm, cloning, (from, region), pages)?;
+            let cloning = match parts {
+                (What::Memory { region: from, .. }, What::Memory { region: into, .. }) => {
+                    pass_pages(vmm, cloning, (from, into), pages)?
+                }
+                _ => {
+                    let some = (done, pages, MAX_COPIED);
+                    let done = self.copy_large_step(vmm, (source, clone), some).map_err(refuse)?;
+                    Cloning { done, ..cloning }
+                }
+            };
             self.found_programs.set_cloning(place.program, Some(cloning));
             let Cloning { done, .. } = cloning;
             if done < pages {

@@ -12,11 +12,14 @@
 //! it pays for clearing, with his time; who gets the page next does not wait for that.
 
 use vmm::{AllocatorError, Kernel, Memory, Pages, RegionId, Source, Violation, Vmm};
-use vmm_client::objects::{Amounts, Kind, Malformed, MemoryOptions, Refusal, Resource, MAX_PAGES};
+use vmm_client::objects::{
+    Amounts, Answer, Kind, Malformed, MemoryOptions, Refusal, Resource, MAX_PAGES, PAGE_BYTES,
+};
 
-use super::answers::{large_bits, page_rights, Refused, NODE};
+use super::answers::{large_bits, page_rights, refuse, short, Answered, Refused, NODE};
 use super::capabilities::Place;
 use super::service::{clearing, Objects};
+use super::state::charge::{charge, refund};
 use super::state::counts::{add, sub};
 use super::state::large::LargePage;
 use super::state::mapping::Mapping;
@@ -39,20 +42,17 @@ pub(super) fn unit<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, memory: &Object
     }
 }
 
+/// What a memory object of large pages costs.
+pub(super) fn cost<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, pages: u32) -> Amounts {
+    NODE.with(Resource::LargePages, pages / pages_of_large(vmm))
+}
+
 /// The most of the smallest pages of a memory object that one request maps, unmaps, or gives other
 /// rights.
 pub(super) fn most<'p, K: Kernel + Memory<'p>>(vmm: &Vmm<'p, K>, memory: &Object<'_>) -> u32 {
     match memory.is_large() {
         true => MAX_LARGE * pages_of_large(vmm),
         false => MAX_PAGES,
-    }
-}
-
-/// Refuses a memory object of large pages for what cannot be done with those.
-pub(super) fn refuse_large(memory: &Object<'_>, place: u32) -> Result<(), Refused> {
-    match memory.is_large() {
-        true => Err(Refusal::Large { place }),
-        false => Ok(()),
     }
 }
 
@@ -88,14 +88,15 @@ impl<'p> Objects<'p> {
         if pages == 0 || pages % unit != 0 {
             return Err(Refusal::BadLength { pages });
         }
-        let cost: Amounts = NODE.with(Resource::LargePages, pages / unit);
+        let cost = cost(vmm, pages);
         let rights = Object::all_rights(Kind::Memory, options);
         self.create(vmm, place, (Kind::Memory, rights, cost), |_, _, _| {
             Ok(What::Large { pages, options })
         })
     }
 
-    /// Has a large page of a memory object: zero, if it was not there. No kernel call.
+    /// Has a large page of a memory object, to be mapped or written: zero, if it was not there. No
+    /// kernel call.
     pub(super) fn commit_large<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &Vmm<'p, K>,
@@ -104,6 +105,8 @@ impl<'p> Objects<'p> {
     ) -> vmm::Result<&'p LargePage<'p>> {
         let of = memory.number.get();
         if let Some(page) = self.large.at(of, number) {
+            // What was cleared of it to be given back is cleared again then.
+            page.zeroed.set(0);
             return Ok(page);
         }
         let page = self.large.take(of, number);
@@ -158,10 +161,21 @@ impl<'p> Objects<'p> {
         vmm: &mut Vmm<'p, K>,
         memory: &'p Object<'p>,
     ) -> vmm::Result<bool> {
-        let Some(page) = self.large.first_of(memory.number.get()) else {
+        let empty = self.give_large_back_step(vmm, memory, 0)?;
+        if empty {
             memory.what.set(What::Nothing);
-            return Ok(true);
-        };
+        }
+        Ok(empty)
+    }
+
+    /// The same of its large pages from number `from` on; returns whether none of those is there.
+    fn give_large_back_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        memory: &'p Object<'p>,
+        from: u32,
+    ) -> vmm::Result<bool> {
+        let Some(page) = self.large.first_of(memory.number.get(), from) else { return Ok(true) };
         let (own, zeroed) = (vmm.own_space(), page.zeroed.get());
         let (all, piece) = (1 << large_bits(vmm.geometry()), MAX_PAGES as usize);
         let piece = (piece << vmm.geometry().page_bits).min(all - zeroed);
@@ -173,6 +187,62 @@ impl<'p> Objects<'p> {
             sub(&memory.committed, pages_of_large(vmm));
         }
         Ok(false)
+    }
+
+    /// Serves [`vmm_client::objects::Request::Resize`] for a memory object of large pages. Each of
+    /// those that go is cleared as at the object's end.
+    pub(super) fn resize_large<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        (memory, payer): (&'p Object<'p>, &'p Object<'p>),
+        (options, new): (MemoryOptions, u32),
+    ) -> Answered {
+        let unit = pages_of_large(vmm);
+        if new % unit != 0 {
+            return Err(Refusal::BadLength { pages: new });
+        }
+        if !self.give_large_back_step(vmm, memory, new / unit).map_err(refuse)? {
+            return Ok(Answer::More {});
+        }
+        let after = cost(vmm, new);
+        match after.minus(memory.charge.get()) {
+            Ok(more) => charge(payer, more).map_err(short)?,
+            Err(_) => {
+                let less = memory.charge.get().minus(after).map_err(|_| Refusal::Internal {})?;
+                refund(payer, less);
+            }
+        }
+        memory.what.set(What::Large { pages: new, options });
+        memory.charge.set(after);
+        Ok(Answer::Done {})
+    }
+
+    /// Copies what one memory object of large pages holds to another, so much as one request does
+    /// from page number `done` on; returns how many are done.
+    #[inline(never)]
+    pub(super) fn copy_large_step<K: Kernel + Memory<'p>>(
+        &mut self,
+        vmm: &mut Vmm<'p, K>,
+        (from, into): (&'p Object<'p>, &'p Object<'p>),
+        (done, pages, most): (u32, u32, u32),
+    ) -> vmm::Result<u32> {
+        let (unit, own) = (pages_of_large(vmm), vmm.own_space());
+        let (mut page, mut copied) = (done, 0);
+        while page < pages && copied < most {
+            let offset = (page as usize) << vmm.geometry().page_bits;
+            let Some(at) = self.large_byte(vmm, from, offset) else {
+                // None of this large page was ever touched.
+                page += unit - page % unit;
+                continue;
+            };
+            let within = at & ((1 << large_bits(vmm.geometry())) - 1);
+            let to = self.commit_large(vmm, into, page / unit)?.address() + within;
+            let mut bytes = [0; PAGE_BYTES];
+            vmm.read(own, at, &mut bytes)?;
+            vmm.write(own, to, &bytes)?;
+            (page, copied) = (page + 1, copied + 1);
+        }
+        Ok(page)
     }
 
     /// I51: each large page that was reserved is mapped as one in the manager's own space, and is

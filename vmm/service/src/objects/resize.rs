@@ -13,7 +13,6 @@ use vmm::{Kernel, Memory, Pages, Placement, RegionId, RegionOptions, SpaceId, Vm
 use vmm_client::objects::{Answer, MemoryOptions, Refusal, MAX_PAGES, MAX_RUNS};
 
 use super::answers::{narrow, refuse, short, Answered, Refused};
-use super::large::refuse_large;
 use super::memory::{check_unlocated, cost, stored};
 use super::service::{clearing, Objects};
 use super::state::charge::{charge, refund};
@@ -28,10 +27,6 @@ impl<'p> Objects<'p> {
         (memory, payer): (&'p Object<'p>, &'p Object<'p>),
         new: u32,
     ) -> Answered {
-        refuse_large(memory, 0)?;
-        let What::Memory { region, pages, options } = memory.what.get() else {
-            return Err(Refusal::Internal {});
-        };
         if new == 0 {
             return Err(Refusal::BadLength { pages: new });
         }
@@ -44,6 +39,13 @@ impl<'p> Objects<'p> {
         if new < mapped {
             return Err(Refusal::StillMapped { pages: mapped });
         }
+        let (region, pages, options) = match memory.what.get() {
+            What::Memory { region, pages, options } => (region, pages, options),
+            What::Large { options, .. } => {
+                return self.resize_large(vmm, (memory, payer), (options, new));
+            }
+            _ => return Err(Refusal::Internal {}),
+        };
         let (before, after) = (cost(vmm, pages), cost(vmm, new));
         if new <= pages {
             let start = region.start().bits() + ((new as usize) << vmm.geometry().page_bits);

@@ -77,9 +77,9 @@ impl<'p> LargePages<'p> {
         self.taken.find(&(memory, number)).clone_pointer()
     }
 
-    /// The first of a memory object's that are there.
-    pub fn first_of(&self, memory: u32) -> Option<&'p LargePage<'p>> {
-        let first = self.taken.lower_bound(Bound::Included(&(memory, 0))).clone_pointer();
+    /// The first of a memory object's that are there, from number `from` on.
+    pub fn first_of(&self, memory: u32, from: u32) -> Option<&'p LargePage<'p>> {
+        let first = self.taken.lower_bound(Bound::Included(&(memory, from))).clone_pointer();
         first.filter(|page| page.memory.get() == memory)
     }
 
