@@ -13,7 +13,7 @@ use crate::world::{AMPLE, PAGE, World};
 
 const ERRORS: [KernelError; 2] = [KernelError::IllegalOperation, KernelError::NotEnoughMemory];
 
-type Load = fn(&mut Fixture<'static>, usize) -> Ballast;
+pub type Load = fn(&mut Fixture<'static>, usize) -> Ballast;
 
 const LOADS: [(&str, Load); 4] = [
     ("frames", |fixture, left| Ballast::of_frames(fixture, left)),
@@ -221,13 +221,19 @@ fn each_request_is_in_a_table() {
     assert!(ELSEWHERE.iter().all(|(name, reason)| known(*name) && !reason.is_empty()));
 }
 
-/// Takes all nodes but `left` and all memory but a piece that was used, and that one call may not
-/// clear.
-pub fn uncleared(fixture: &mut Fixture<'static>, left: usize) -> Ballast {
+/// What takes nodes: of regions, and of extents.
+pub const NODES: [Load; 2] = [
+    |fixture, left| Ballast::of_nodes(fixture, left),
+    |fixture, left| Ballast::of_extents(fixture, left),
+];
+
+/// Takes all nodes of a kind but `left` and all memory but a piece that was used, and that one call
+/// may not clear.
+pub fn uncleared(fixture: &mut Fixture<'static>, (nodes, left): (Load, usize)) -> Ballast {
     const BITS: u8 = 19;
     let piece = Blueprint::Untyped { size_bits: BITS };
     let mut pieces: Vec<_> = (0..8).map(|_| fixture.vmm.allocate(piece).unwrap()).collect();
-    let ballast = Ballast::of_nodes(fixture, left);
+    let ballast = nodes(fixture, left);
     fixture.vmm.limit_clearing(PAGE);
     // Some of them may be of what was cleared for large pages.
     while let Some(last) = pieces.pop() {
@@ -240,16 +246,21 @@ pub fn uncleared(fixture: &mut Fixture<'static>, left: usize) -> Ballast {
     panic!("all memory is clear");
 }
 
+/// Which nodes are few, and how many there are.
+pub fn few_nodes() -> impl Iterator<Item = (Load, usize)> {
+    NODES.into_iter().flat_map(|nodes| (0..4).map(move |left| (nodes, left)))
+}
+
 /// A352: memory that is free and not cleared is memory: what needs some is not refused where one
 /// call may clear but little.
 #[test]
 fn memory_that_is_not_cleared_is_no_want() {
     for (request, slots) in making() {
-        for left in 0..3 {
+        for (nodes, left) in few_nodes() {
             let (mut world, program) = with_memory(AMPLE);
             // The service's own records are there: it is the manager that needs some.
             world.objects.stretch(&mut world.fixture.vmm, 40).unwrap();
-            let uncleared = uncleared(&mut world.fixture, left);
+            let uncleared = uncleared(&mut world.fixture, (nodes, left));
             let answer = world.ask(program, request, slots);
             assert!(answer.is_ok(), "{request:?}: {answer:?} with {left} nodes left");
             world.fixture.vmm.limit_clearing(usize::MAX);
@@ -258,11 +269,11 @@ fn memory_that_is_not_cleared_is_no_want() {
     }
     for case in changing() {
         let expected = expected(&case);
-        for left in 0..3 {
+        for (nodes, left) in few_nodes() {
             let mut scene = (case.make)();
             let request = scene.request;
             scene.world.objects.stretch(&mut scene.world.fixture.vmm, 40).unwrap();
-            let ballast = uncleared(&mut scene.world.fixture, left);
+            let ballast = uncleared(&mut scene.world.fixture, (nodes, left));
             let answer = scene.ask();
             assert!(answer.is_ok(), "{request:?}: {answer:?} with {left} nodes left");
             scene.world.fixture.vmm.limit_clearing(usize::MAX);

@@ -8,11 +8,12 @@ use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Answer, MemoryOptions, Request, Rights, SPACE_SLOT, Supply,
 };
 
-use crate::changing_failures::uncleared;
+use crate::changing_failures::{few_nodes, uncleared};
+use crate::large::{create as create_large, unit, with_large, world as large_world};
 use crate::paging::{BOTH, scene, supply, waits, write_own};
 use crate::private::{get, private_scene, put};
-use crate::support::Fixture;
 use crate::support::ballast::{Ballast, ENOUGH};
+use crate::support::{Fixture, Target};
 use crate::world::{A, AMPLE, B, PAGE, Program, World};
 
 /// A page that a program is about to touch, and what it reads there afterwards.
@@ -27,7 +28,7 @@ struct Touch {
 type Make = fn() -> Touch;
 type Load = fn(&mut Fixture<'static>, usize) -> Ballast;
 
-const ALL: [Make; 13] = [
+const ALL: [Make; 14] = [
     first_touch,
     second_mapping,
     page_of_an_origin,
@@ -41,6 +42,7 @@ const ALL: [Make; 13] = [
     write_to_a_page_that_is_private,
     write_to_a_private_page_that_was_read,
     page_of_a_device,
+    large_page,
 ];
 
 fn first_touch() -> Touch {
@@ -65,6 +67,16 @@ fn page_of_a_device() -> Touch {
     let create = Request::CreatePhysical { address, pages: 2, options, slot: A };
     world.ask(program, create, &[ACCOUNT_SLOT]).unwrap();
     let at = world.map(program, A, 2, Rights::READ_WRITE) + PAGE;
+    Touch { world, program, at, access: Access::Write, holds: 0 }
+}
+
+/// Of two large pages, the second.
+fn large_page() -> Touch {
+    let mut world = large_world(Target::Ia32);
+    let program = world.program(with_large(2));
+    create_large(&mut world, program, 2, A);
+    let unit = unit(&world);
+    let at = world.map(program, A, 2 * unit, Rights::READ_WRITE) + unit as usize * PAGE;
     Touch { world, program, at, access: Access::Write, holds: 0 }
 }
 
@@ -245,10 +257,10 @@ fn want_of_anything_leaves_a_page_to_be_touched() {
 #[test]
 fn memory_that_is_not_cleared_serves_a_touch() {
     for (number, make) in ALL.into_iter().enumerate() {
-        for left in 0..4 {
+        for (nodes, left) in few_nodes() {
             let mut touch = make();
             touch.world.objects.stretch(&mut touch.world.fixture.vmm, 40).unwrap();
-            let ballast = uncleared(&mut touch.world.fixture, left);
+            let ballast = uncleared(&mut touch.world.fixture, (nodes, left));
             assert!(!touch.fails(), "touch {number} with {left} nodes left");
             touch.world.fixture.vmm.limit_clearing(usize::MAX);
             ballast.drop(&mut touch.world.fixture);

@@ -164,8 +164,12 @@ impl World<'_> {
                 Some((slot, Kind::Program))
             }
             Request::Map { pages, .. } | Request::MapPrivate { pages, .. } => {
-                let Answer::Mapped { address } = answer else { panic!("{answer:?}") };
-                self.learnt = Some((address, pages));
+                match answer {
+                    Answer::Mapped { address } => self.learnt = Some((address, pages)),
+                    // Memory of a device is taken in pieces.
+                    Answer::More {} => {}
+                    _ => panic!("{answer:?}"),
+                }
                 None
             }
             _ => None,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What keeps a machine short: all memory, slots or nodes but n are taken away.
 
-use vmm::{Blueprint, CPtr, Object, RegionId, RegionOptions};
+use vmm::{Blueprint, CPtr, Object, Pages, RegionId, RegionOptions, Rights};
 
-use super::Fixture;
+use super::{Fixture, PAGE};
 
 /// More than any request needs.
 pub const ENOUGH: usize = 40;
@@ -83,6 +83,26 @@ impl Ballast {
         for region in ballast.regions.split_off(first) {
             host.vmm.release(region).expect("a region");
         }
+        ballast
+    }
+
+    /// Takes all memory, all nodes of regions, and those of extents but for `left` pages amid others.
+    #[allow(dead_code)] // as before
+    pub fn of_extents(host: &mut Fixture<'_>, left: usize) -> Ballast {
+        let (own, options) = (host.vmm.own_space(), RegionOptions::new(1024));
+        let region = host.vmm.map(own, &options).expect("a machine large enough");
+        let mut ballast = Ballast::of_nodes(host, 0);
+        let page = |number: usize| Pages::at(region.start().bits() + (2 * number + 1) * PAGE);
+        let protect = |host: &mut Fixture<'_>, number: usize, rights: Rights| {
+            host.vmm.protect(own, page(number), rights)
+        };
+        let apart = (0..511).take_while(|&number| protect(host, number, Rights::READ).is_ok());
+        let apart = apart.count();
+        assert!(apart < 511, "no nodes are left");
+        for number in apart.saturating_sub(left)..apart {
+            protect(host, number, Rights::READ_WRITE).expect("nodes come back");
+        }
+        ballast.regions.push(region);
         ballast
     }
 

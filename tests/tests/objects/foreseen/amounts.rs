@@ -46,6 +46,11 @@ pub fn memory_cost(pages: u32) -> Many {
     plus(record(), plus(of(Resource::Pages, pages.into()), tables(pages)))
 }
 
+/// Memory at a physical address: the service has a capability to each page.
+pub fn physical_cost(pages: u32) -> Many {
+    plus(record(), plus(of(Resource::Slots, pages.into()), tables(pages)))
+}
+
 pub fn mapping_cost(pages: u32) -> Many {
     plus(record(), plus(of(Resource::Slots, pages.into()), tables(pages)))
 }

@@ -43,7 +43,8 @@ struct History {
 impl History {
     fn new(seed: u64) -> History {
         let mut world = World::new();
-        let programs = [(); 2].map(|()| world.program(AMPLE));
+        // One may have memory of the device.
+        let programs = [world.driver(AMPLE), world.program(AMPLE)];
         let mut model = Model::default();
         for (number, &program) in programs.iter().enumerate() {
             let asked = world.ask(program, Request::Info {}, &[ACCOUNT_SLOT]);
@@ -126,7 +127,7 @@ impl History {
     fn random_request(&mut self, program: usize) -> (Request, Vec<u32>) {
         let pages = self.random.pick(&[0, 1, 2, 5, 20, 200]);
         let slot = self.slot(Some(program));
-        match self.random.below(32) {
+        match self.random.below(36) {
             0 | 1 | 26 => {
                 let options = self.random.pick(&[
                     AccountOptions::empty(),
@@ -177,6 +178,19 @@ impl History {
             15 | 16 => {
                 let slots = vec![self.memory(program), self.account(program)];
                 (Request::Resize { pages }, slots)
+            }
+            32..=34 => {
+                let at = self.random.below(24) * PAGE;
+                let off = if self.random.one_in(12) { 8 } else { 0 };
+                let address = self.world.fixture.machine.device() + at + off;
+                let pages = pages.min(20);
+                let options = self.random.pick(&[
+                    MemoryOptions::WRITABLE,
+                    MemoryOptions::WRITABLE | MemoryOptions::UNCACHED,
+                    MemoryOptions::WRITE_THROUGH,
+                ]);
+                let request = Request::CreatePhysical { address, pages, options, slot };
+                (request, vec![self.account(program)])
             }
             17 | 18 => (Request::Clone { slot }, vec![self.memory(program), self.account(program)]),
             19 => (Request::Info {}, vec![self.held(program, |_| true)]),
@@ -283,8 +297,7 @@ impl History {
         let may = access == Access::Read || mapping.rights.contains(Rights::WRITE);
         assert_eq!(self.world.touch(program, at, access), may, "{mapping:?}, page {page}");
         if may {
-            let memory = self.model.memory_mut(mapping.memory);
-            let word = memory.there.entry(number).or_default();
+            let word = self.model.word(mapping.memory, number);
             let vspace = self.world.fixture.vmm.vspace(program.id.space()).unwrap();
             let mut kernel = self.world.fixture.kernel();
             let mut seen = [0; 8];
@@ -321,7 +334,7 @@ impl History {
                 ) => {
                     let id = capability.object;
                     let mapped = self.model.mappings.values().filter(|it| it.memory == id).count();
-                    let there = memory.there.len() as u32;
+                    let there = memory.committed();
                     let known = (capability.rights, memory.pages, there, mapped as u32);
                     assert_eq!((rights, pages, committed, mappings), known, "slot {slot}");
                 }
@@ -374,12 +387,13 @@ fn answers_are_as_foreseen() {
     }
     println!("{counts:?}\n{refusals:?}\n{words} words");
     // What was never granted, or never refused, says nothing.
-    assert!(counts.len() == 11 && words > 200, "{counts:?}, {words} words");
+    assert!(counts.len() == 12 && words > 200, "{counts:?}, {words} words");
     for (name, [granted, refused]) in &counts {
         assert!(*granted > 10 && *refused > 2, "{name}: {granted} granted, {refused} refused");
     }
     let refusals: BTreeMap<&str, usize> = refusals;
     for name in [
+        "BadAddress",
         "BadLength",
         "BadSlot",
         "BeyondEnd",
@@ -388,6 +402,7 @@ fn answers_are_as_foreseen() {
         "NoCapability",
         "NoMapping",
         "NoRight",
+        "NoSuchPhysical",
         "NotPayer",
         "NotReadable",
         "NotRelated",

@@ -4,10 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vmm_service::objects::protocol::{AccountOptions, Amounts, Kind, Request, Rights};
+use vmm_service::objects::protocol::{
+    AccountOptions, Amounts, Kind, MemoryOptions, PAGE_BYTES, Request, Rights,
+};
 
 use super::amounts::{
-    Many, NONE, account_cost, capability, many, mapping_cost, memory_cost, minus, plus,
+    Many, NONE, account_cost, capability, many, mapping_cost, memory_cost, minus, physical_cost,
+    plus,
 };
 
 pub type Id = usize;
@@ -30,8 +33,36 @@ pub struct Account {
 pub struct Memory {
     pub pages: u32,
     pub writable: bool,
-    /// What the first word of each page is that is there.
+    /// What the first word of each page is that is there, unless it is a device's.
     pub there: BTreeMap<u32, u64>,
+    pub device: Option<Device>,
+}
+
+/// Where memory of a device is, and whether that is the object's: it was mapped once.
+#[derive(Clone, Copy, Debug)]
+pub struct Device {
+    pub address: usize,
+    pub taken: bool,
+}
+
+impl Memory {
+    /// How many pages are there.
+    pub fn committed(&self) -> u32 {
+        match self.device {
+            Some(device) => self.pages * u32::from(device.taken),
+            None => self.there.len() as u32,
+        }
+    }
+
+    /// Whether it has memory that another object would have.
+    fn has_of(&self, other: &Memory) -> bool {
+        let (Some(own), Some(other_device)) = (self.device, other.device) else { return false };
+        let all = |device: Device, pages: u32| {
+            device.address..device.address + pages as usize * PAGE_BYTES
+        };
+        let (own_all, others) = (all(own, self.pages), all(other_device, other.pages));
+        own.taken && own_all.start < others.end && others.start < own_all.end
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +107,8 @@ pub struct Model {
     pub capabilities: BTreeMap<Id, Capability>,
     pub mappings: BTreeMap<Id, Mapping>,
     pub slots: BTreeMap<Slot, Id>,
+    /// The first words of a device's pages, by address: nobody clears them.
+    device: BTreeMap<usize, u64>,
 }
 
 /// The names of refusals, each of which would be right; none: it is granted.
@@ -126,6 +159,16 @@ impl Model {
         match &mut self.objects.get_mut(&id).expect("it is there").what {
             What::Memory(memory) => memory,
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// The first word of a page of a memory object, which is touched.
+    pub fn word(&mut self, id: Id, page: u32) -> &mut u64 {
+        match self.memory(id).device {
+            Some(device) => {
+                self.device.entry(device.address + page as usize * PAGE_BYTES).or_default()
+            }
+            None => self.memory_mut(id).there.entry(page).or_default(),
         }
     }
 
@@ -249,7 +292,8 @@ impl Model {
         let object = |model: &Model, place: usize| model.capabilities[&given[place]].object;
         let rights_of = |memory: &Memory| {
             let own = if memory.writable { Rights::READ_WRITE } else { Rights::READ };
-            own | Rights::USE | Rights::REVOKE | Rights::DESTROY
+            let used = if memory.device.is_some() { Rights::empty() } else { Rights::USE };
+            own | used | Rights::REVOKE | Rights::DESTROY
         };
         match *request {
             Request::Info {} => {}
@@ -343,10 +387,29 @@ impl Model {
                 self.cannot_pay(payer, plus(charge, capability()), &mut why);
                 if why.is_empty() {
                     let writable = !options.is_empty();
-                    let memory = Memory { pages, writable, there: BTreeMap::new() };
+                    let memory = Memory { pages, writable, there: BTreeMap::new(), device: None };
                     let rights = rights_of(&memory);
                     let what = What::Memory(memory);
                     self.make(what, (payer, charge), rights, (program, slot));
+                }
+            }
+            Request::CreatePhysical { address, pages, options, slot } => {
+                let payer = object(self, 0);
+                if pages == 0 {
+                    why.insert("BadLength");
+                }
+                if address % PAGE_BYTES != 0 {
+                    why.insert("BadAddress");
+                }
+                let charge = physical_cost(pages.max(1));
+                self.check_slot((program, slot), &mut why);
+                self.cannot_pay(payer, plus(charge, capability()), &mut why);
+                if why.is_empty() {
+                    let writable = options.contains(MemoryOptions::WRITABLE);
+                    let device = Some(Device { address, taken: false });
+                    let memory = Memory { pages, writable, there: BTreeMap::new(), device };
+                    let rights = rights_of(&memory);
+                    self.make(What::Memory(memory), (payer, charge), rights, (program, slot));
                 }
             }
             Request::Clone { slot } => {
@@ -401,7 +464,18 @@ impl Model {
                 }
                 let charge = mapping_cost(pages.max(1));
                 self.cannot_pay(payer, charge, &mut why);
+                let mapped = self.memory(memory);
+                let others = self.objects.iter().filter(|(id, _)| **id != memory);
+                let taken = others.filter_map(|(_, object)| match &object.what {
+                    What::Memory(other) => Some(other.has_of(mapped)),
+                    _ => None,
+                });
+                if taken.into_iter().any(|taken| taken) {
+                    why.insert("NoSuchPhysical");
+                }
                 if why.is_empty() {
+                    let mapped = self.memory_mut(memory);
+                    mapped.device = mapped.device.map(|device| Device { taken: true, ..device });
                     self.charge(payer, charge);
                     let (id, through) = (self.number(), given[1]);
                     let mapping =

@@ -194,7 +194,12 @@ impl Known {
                 self.set(slot, Held::Foreign);
             }
             Request::Map { rights, pages, .. } | Request::MapPrivate { rights, pages, .. } => {
-                let Answer::Mapped { address } = answer else { panic!("{answer:?}") };
+                let address = match answer {
+                    Answer::Mapped { address } => address,
+                    // Memory of a device is taken in pieces.
+                    Answer::More {} => return false,
+                    _ => panic!("{answer:?}"),
+                };
                 let mapped = Mapped { space: first, address, pages };
                 let free = self.mapped.iter_mut().find(|place| place.is_none());
                 if let Some(place) = free {
