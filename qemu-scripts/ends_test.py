@@ -12,7 +12,7 @@ import unittest
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
-from fake_qemu import ENDING, SCRIPTS, ScriptTest, needs_set_up, wait_until
+from fake_qemu import ENDING, PATIENCE, SCRIPTS, ScriptTest, needs_set_up, wait_until
 
 QEMU = "qemu-system-i386"
 # Listens for gdb, and waits.
@@ -71,7 +71,7 @@ class Attend(EndsTest):
             with self.subTest(number):
                 (self.folder / "early.pid").unlink(missing_ok=True)
                 process = self.start(self.scripts / "attends.sh", signal.Signals(number).name[3:])
-                self.assertEqual(process.wait(20), -number)
+                self.assertEqual(process.wait(PATIENCE), -number)
                 self.check_nothing_is_left("early")
 
 
@@ -92,13 +92,13 @@ class Bench(EndsTest):
                 (self.folder / f"{QEMU}.pid").unlink(missing_ok=True)
                 process = self.start_bench()
                 process.send_signal(number)
-                self.assertEqual(process.wait(20), -number)
+                self.assertEqual(process.wait(PATIENCE), -number)
                 self.check_nothing_is_left(QEMU)
 
     def test_killed_it_leaves_no_file(self):
         process = self.start_bench()
         process.kill()
-        process.wait(20)
+        process.wait(PATIENCE)
         os.kill(self.process_of(QEMU), signal.SIGKILL)
         self.check_nothing_is_left(QEMU)
 
@@ -166,7 +166,7 @@ class Demo(EndsTest):
                 process = self.start(self.scripts / "demo.sh")
                 self.process_of(QEMU)
                 process.send_signal(number)
-                self.assertEqual(process.wait(10), -number)
+                self.assertEqual(process.wait(PATIENCE), -number)
                 self.check_nothing_is_left(QEMU)
 
     def test_a_closed_pipe_ends_everything(self):
@@ -174,7 +174,7 @@ class Demo(EndsTest):
         process = self.start(self.scripts / "demo.sh")
         process.stdout.readline()
         process.stdout.close()
-        self.assertEqual(process.wait(20), 128 + signal.SIGPIPE)
+        self.assertEqual(process.wait(PATIENCE), 128 + signal.SIGPIPE)
         process.stdout = None
         self.check_nothing_is_left(QEMU)
 
@@ -206,7 +206,7 @@ class AllTests(EndsTest):
                 process = self.start(self.scripts / "test.sh", "host", "x86_64")
                 self.process_of("apart")
                 process.send_signal(number)
-                self.assertEqual(process.wait(20), -number)
+                self.assertEqual(process.wait(PATIENCE), -number)
                 self.check_nothing_is_left("cargo", "apart")
 
     def test_a_closed_pipe_ends_everything(self):
@@ -216,7 +216,7 @@ class AllTests(EndsTest):
         process.stdout.close()
         (self.folder / "bin" / "cargo").write_text("#!/bin/bash\nexit 1\n", encoding="utf-8")
         os.kill(self.process_of("apart"), signal.SIGTERM)
-        self.assertEqual(process.wait(20), 128 + signal.SIGPIPE)
+        self.assertEqual(process.wait(PATIENCE), 128 + signal.SIGPIPE)
         process.stdout = None
         self.check_nothing_is_left("cargo", "apart")
 
@@ -225,7 +225,7 @@ class AllTests(EndsTest):
         process = self.start(self.scripts / "test.sh", "host")
         self.process_of("apart")
         process.terminate()
-        self.assertEqual(process.wait(20), -signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE), -signal.SIGTERM)
         self.check_nothing_is_left("cargo", "apart")
 
     def test_set_up_is_ended_too(self):
@@ -233,7 +233,7 @@ class AllTests(EndsTest):
         process = self.start(self.scripts / "test.sh")
         self.process_of("setup")
         process.terminate()
-        self.assertEqual(process.wait(20), -signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE), -signal.SIGTERM)
         self.check_nothing_is_left("setup")
 
     def test_a_set_up_that_fails_is_a_failure(self):
@@ -281,7 +281,7 @@ class Debug(EndsTest):
                     process = self.start(self.scripts / "debug.sh", "hello", *options)
                     self.process_of("gdb")
                     process.send_signal(number)
-                    self.assertEqual(process.wait(20), -number)
+                    self.assertEqual(process.wait(PATIENCE), -number)
                     self.check_nothing_is_left(QEMU, "gdb")
 
     def test_the_exit_code_is_gdbs(self):
@@ -301,7 +301,7 @@ class Debug(EndsTest):
         process = self.start(self.scripts / "debug.sh", "hello")
         gdb = self.process_of("gdb")
         process.kill()
-        process.wait(20)
+        process.wait(PATIENCE)
         machine = self.process_of(QEMU)
         wait_until(lambda: not os.path.exists(f"/proc/{machine}"), "the machine ends")
         os.kill(gdb, signal.SIGKILL)
@@ -313,7 +313,7 @@ class Debug(EndsTest):
             os.execve("/bin/bash", ["bash", str(self.scripts / "debug.sh"), "hello"], self.environment)
         printed = b""
         for wanted, key in ((b"ready", b"\x03"), (b"stopped", b"on\n"), (b"got on", b"")):
-            end = time.monotonic() + 20
+            end = time.monotonic() + PATIENCE
             while wanted not in printed and time.monotonic() < end:
                 printed += os.read(terminal, 4096)
             os.write(terminal, key)

@@ -14,9 +14,11 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent
 BUILD = SCRIPTS.parent / "build"
+# Seconds after which what does not end hangs, on a machine that has much else to do, too.
+PATIENCE = 90
 
 
-def wait_until(condition, what, seconds=20):
+def wait_until(condition, what, seconds=PATIENCE):
     """Fails the test that waits for something that does not come."""
     end = time.monotonic() + seconds
     while not condition():
@@ -112,7 +114,7 @@ class ScriptTest(unittest.TestCase):
     def run_script(self, *command, **settings):
         """The exit code, what was printed, and what was said."""
         process = self.start(*command, **settings)
-        printed, said = process.communicate(timeout=60)
+        printed, said = process.communicate(timeout=PATIENCE)
         return process.returncode, printed, (said or b"").decode()
 
     def check_nothing_is_left(self, *names):

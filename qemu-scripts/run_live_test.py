@@ -9,7 +9,7 @@ import unittest
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
-from fake_qemu import HAS_RICH, SCRIPTS, ScriptTest, needs_rich, needs_set_up
+from fake_qemu import HAS_RICH, PATIENCE, SCRIPTS, ScriptTest, needs_rich, needs_set_up
 import stress_live_test
 
 if HAS_RICH:
@@ -99,7 +99,7 @@ class RunWatch(ScriptTest):
             if not data:
                 break
             printed += data
-        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(process.wait(PATIENCE), 0)
         for words in (b"one\r\n", b"two\r\n", b"lines", b"\x1b[?25h"):
             self.assertIn(words, printed)
 

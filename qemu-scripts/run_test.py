@@ -10,7 +10,7 @@ import unittest
 
 sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
-from fake_qemu import ENDING, SCRIPTS, ScriptTest, needs_set_up
+from fake_qemu import ENDING, PATIENCE, SCRIPTS, ScriptTest, needs_set_up
 
 RUN = SCRIPTS / "run.sh"
 QEMU = "qemu-system-i386"
@@ -63,7 +63,7 @@ class RunTest(ScriptTest):
             with self.subTest(signal=number):
                 process = self.start_guest(IDLE)
                 process.send_signal(number)
-                self.assertEqual(process.wait(20), -number)
+                self.assertEqual(process.wait(PATIENCE), -number)
                 self.check_nothing_is_left(QEMU)
 
     def test_a_machine_that_does_not_listen_is_ended_too(self):
@@ -71,7 +71,7 @@ class RunTest(ScriptTest):
         process.terminate()
         time.sleep(0.5)
         process.terminate()  # impatience changes nothing
-        self.assertEqual(process.wait(20), -signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE), -signal.SIGTERM)
         self.check_nothing_is_left(QEMU)
 
     def test_a_signal_that_the_caller_ignored_ends_it(self):
@@ -82,7 +82,7 @@ class RunTest(ScriptTest):
         self.process_of(QEMU)
         process.stdout.readline()
         os.kill(child, signal.SIGINT)
-        self.assertEqual(process.wait(20), 128 + signal.SIGINT)
+        self.assertEqual(process.wait(PATIENCE), 128 + signal.SIGINT)
         self.check_nothing_is_left(QEMU)
 
     def test_a_closed_pipe_ends_it(self):
@@ -90,21 +90,21 @@ class RunTest(ScriptTest):
             with self.subTest(lines):
                 process = self.start_guest(lines)
                 process.stdout.close()
-                self.assertEqual(process.wait(20), -signal.SIGPIPE)
+                self.assertEqual(process.wait(PATIENCE), -signal.SIGPIPE)
                 self.check_nothing_is_left(QEMU)
                 process.stdout = None
 
     def test_a_full_disk_ends_it(self):
         with open("/dev/full", "wb") as full:
             process = self.start_guest(IDLE, stdout=full)
-            self.assertEqual(process.wait(20), 1)
+            self.assertEqual(process.wait(PATIENCE), 1)
         self.assertIn("No space left on device", process.stderr.read().decode())
         self.check_nothing_is_left(QEMU)
 
     def test_killed_it_leaves_no_machine(self):
         process = self.start_guest(IDLE)
         process.kill()
-        process.wait(20)
+        process.wait(PATIENCE)
         self.check_nothing_is_left(QEMU)
 
     def test_a_signal_during_the_build_ends_the_build(self):
@@ -112,7 +112,7 @@ class RunTest(ScriptTest):
         process = self.start(RUN, "hello")
         self.process_of("cargo")
         process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(20), -signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE), -signal.SIGTERM)
         self.check_nothing_is_left("cargo")
 
     def test_a_build_that_fails_is_a_failure(self):

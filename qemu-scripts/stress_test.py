@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True  # leave nothing beside the scripts
 
 import stress
 import stress_data
-from fake_qemu import SCRIPTS, ScriptTest, needs_set_up, wait_until
+from fake_qemu import PATIENCE, SCRIPTS, ScriptTest, needs_set_up, wait_until
 
 QEMU = "qemu-system-i386"
 MARKER = "stress: marker at physical 0x1000"
@@ -286,7 +286,7 @@ class Ended(StressTest):
         process = self.start(*self.command())
         self.wait_for_sample()
         process.stdout.close()
-        self.assertEqual(process.wait(20), -signal.SIGPIPE)
+        self.assertEqual(process.wait(PATIENCE), -signal.SIGPIPE)
         process.stdout = None
         self.check_ended("a closed pipe")
 
