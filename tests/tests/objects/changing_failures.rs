@@ -221,19 +221,20 @@ fn each_request_is_in_a_table() {
     assert!(ELSEWHERE.iter().all(|(name, reason)| known(*name) && !reason.is_empty()));
 }
 
-/// What takes nodes: of regions, and of extents.
-pub const NODES: [Load; 2] = [
+/// What takes nodes of regions, nodes of extents, and slots.
+const SHORT: [Load; 3] = [
     |fixture, left| Ballast::of_nodes(fixture, left),
     |fixture, left| Ballast::of_extents(fixture, left),
+    |fixture, left| Ballast::of_all_slots(fixture, left),
 ];
 
-/// Takes all nodes of a kind but `left` and all memory but a piece that was used, and that one call
-/// may not clear.
-pub fn uncleared(fixture: &mut Fixture<'static>, (nodes, left): (Load, usize)) -> Ballast {
+/// Takes something but for `left`, and all memory but a piece that was used, and that one call may not
+/// clear.
+pub fn uncleared(fixture: &mut Fixture<'static>, (load, left): (Load, usize)) -> Ballast {
     const BITS: u8 = 19;
     let piece = Blueprint::Untyped { size_bits: BITS };
     let mut pieces: Vec<_> = (0..8).map(|_| fixture.vmm.allocate(piece).unwrap()).collect();
-    let ballast = nodes(fixture, left);
+    let ballast = load(fixture, left);
     fixture.vmm.limit_clearing(PAGE);
     // Some of them may be of what was cleared for large pages.
     while let Some(last) = pieces.pop() {
@@ -246,9 +247,9 @@ pub fn uncleared(fixture: &mut Fixture<'static>, (nodes, left): (Load, usize)) -
     panic!("all memory is clear");
 }
 
-/// Which nodes are few, and how many there are.
-pub fn few_nodes() -> impl Iterator<Item = (Load, usize)> {
-    NODES.into_iter().flat_map(|nodes| (0..4).map(move |left| (nodes, left)))
+/// What is short, and how much of it is left.
+pub fn shortages() -> impl Iterator<Item = (Load, usize)> {
+    SHORT.into_iter().flat_map(|load| (0..4).map(move |left| (load, left)))
 }
 
 /// A352: memory that is free and not cleared is memory: what needs some is not refused where one
@@ -256,26 +257,26 @@ pub fn few_nodes() -> impl Iterator<Item = (Load, usize)> {
 #[test]
 fn memory_that_is_not_cleared_is_no_want() {
     for (request, slots) in making() {
-        for (nodes, left) in few_nodes() {
+        for (load, left) in shortages() {
             let (mut world, program) = with_memory(AMPLE);
             // The service's own records are there: it is the manager that needs some.
             world.objects.stretch(&mut world.fixture.vmm, 40).unwrap();
-            let uncleared = uncleared(&mut world.fixture, (nodes, left));
+            let uncleared = uncleared(&mut world.fixture, (load, left));
             let answer = world.ask(program, request, slots);
-            assert!(answer.is_ok(), "{request:?}: {answer:?} with {left} nodes left");
+            assert!(answer.is_ok(), "{request:?}: {answer:?} with {left} left of what is short");
             world.fixture.vmm.limit_clearing(usize::MAX);
             uncleared.drop(&mut world.fixture);
         }
     }
     for case in changing() {
         let expected = expected(&case);
-        for (nodes, left) in few_nodes() {
+        for (load, left) in shortages() {
             let mut scene = (case.make)();
             let request = scene.request;
             scene.world.objects.stretch(&mut scene.world.fixture.vmm, 40).unwrap();
-            let ballast = uncleared(&mut scene.world.fixture, (nodes, left));
+            let ballast = uncleared(&mut scene.world.fixture, (load, left));
             let answer = scene.ask();
-            assert!(answer.is_ok(), "{request:?}: {answer:?} with {left} nodes left");
+            assert!(answer.is_ok(), "{request:?}: {answer:?} with {left} left of what is short");
             scene.world.fixture.vmm.limit_clearing(usize::MAX);
             ballast.drop(&mut scene.world.fixture);
             scene.finish(answer);

@@ -4,12 +4,15 @@
 use untyped_alloc::kernel::CachePolicy;
 use vmm::Access;
 use vmm_client::objects::first_page::{Given, GivenObject, MAX_GIVEN, add, begin, set_arguments};
+use vmm_service::objects::NewProgram;
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Answer, FIRST_FREE_SLOT, Kind, Malformed, MemoryOptions, PAGE_BYTES, Piece,
     Refusal, Request, Resource, Rights, SPACE_SLOT,
 };
 
-use crate::world::World;
+use crate::changing_failures::{shortages, uncleared};
+use crate::support::Target;
+use crate::world::{AMPLE, World};
 
 /// What a page has room for.
 const ARGUMENT_BYTES: usize = 2048;
@@ -143,4 +146,32 @@ fn a_server_gives_memory_of_a_device() {
     assert_eq!(world.ask(program, unmap, &[SPACE_SLOT]), Ok(Answer::Pages { pages: 2 }));
     world.finish(program, Request::Destroy {}, &[slot]);
     assert_eq!(world.used(program, ACCOUNT_SLOT), before);
+}
+
+/// A352: programs, files and first pages take memory that is free and not cleared, too.
+#[test]
+fn what_a_server_gives_takes_memory_that_is_not_cleared() {
+    for (load, left) in shortages() {
+        for what in 0..3 {
+            let (mut world, program) = World::one();
+            world.objects.stretch(&mut world.fixture.vmm, 40).unwrap();
+            let uncleared = uncleared(&mut world.fixture, (load, left));
+            let (vmm, slot) = (&mut world.fixture.vmm, FIRST_FREE_SLOT);
+            let given = match what {
+                0 => world.objects.give_file(vmm, program.id, (slot, b"hello")),
+                1 => world.objects.give_first_page(vmm, program.id, &[], "one two").map(drop),
+                _ => {
+                    let file = crate::objects_ops::program(Target::Ia32);
+                    let new = NewProgram { stack_pages: 2, ..NewProgram::new("new", file, AMPLE) };
+                    world.objects.create_program(vmm, &new).map(|(id, _)| {
+                        world.fixture.spaces.push(id.space());
+                    })
+                }
+            };
+            assert_eq!(given, Ok(()), "{what}, {left} left of what is short");
+            world.fixture.vmm.limit_clearing(usize::MAX);
+            uncleared.drop(&mut world.fixture);
+            world.check();
+        }
+    }
 }

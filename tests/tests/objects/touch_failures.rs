@@ -8,7 +8,7 @@ use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Answer, MemoryOptions, Request, Rights, SPACE_SLOT, Supply,
 };
 
-use crate::changing_failures::{few_nodes, uncleared};
+use crate::changing_failures::{shortages, uncleared};
 use crate::large::{create as create_large, unit, with_large, world as large_world};
 use crate::paging::{BOTH, scene, supply, waits, write_own};
 use crate::private::{get, private_scene, put};
@@ -257,11 +257,11 @@ fn want_of_anything_leaves_a_page_to_be_touched() {
 #[test]
 fn memory_that_is_not_cleared_serves_a_touch() {
     for (number, make) in ALL.into_iter().enumerate() {
-        for (nodes, left) in few_nodes() {
+        for (load, left) in shortages() {
             let mut touch = make();
             touch.world.objects.stretch(&mut touch.world.fixture.vmm, 40).unwrap();
-            let ballast = uncleared(&mut touch.world.fixture, (nodes, left));
-            assert!(!touch.fails(), "touch {number} with {left} nodes left");
+            let ballast = uncleared(&mut touch.world.fixture, (load, left));
+            assert!(!touch.fails(), "touch {number} with {left} left of what is short");
             touch.world.fixture.vmm.limit_clearing(usize::MAX);
             ballast.drop(&mut touch.world.fixture);
             touch.comes();

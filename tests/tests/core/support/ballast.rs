@@ -86,6 +86,19 @@ impl Ballast {
         ballast
     }
 
+    /// Takes all memory, and all slots but `left`.
+    #[allow(dead_code)] // as before
+    pub fn of_all_slots(host: &mut Fixture<'_>, left: usize) -> Ballast {
+        let mut ballast = Ballast::of_memory(host, 0);
+        while let Ok(slot) = host.vmm.alloc_slots(1) {
+            ballast.slots.push(slot);
+        }
+        for slot in ballast.slots.split_off(ballast.slots.len().saturating_sub(left)) {
+            host.vmm.free_slots(slot, 1).expect("it was taken");
+        }
+        ballast
+    }
+
     /// Takes all memory, all nodes of regions, and those of extents but for `left` pages amid others.
     #[allow(dead_code)] // as before
     pub fn of_extents(host: &mut Fixture<'_>, left: usize) -> Ballast {
