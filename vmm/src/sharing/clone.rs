@@ -56,7 +56,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// # Errors
     /// [`Error::WrongKind`] for what is not plain memory or a stack; [`Error::NotManaged`] for
-    /// memory the caller brought; [`Error::Shared`] for memory that is shared, whose other owners'
+    /// memory the caller brought, or that was asked for by physical address; [`Error::Shared`] for memory that is shared, whose other owners'
     /// writes the clone would see; [`Error::FaultsNotTold`] for pages that are, or would be, where
     /// the kernel does not tell all of a fault's address; those of [`Vmm::map`]. Nothing is left
     /// behind.

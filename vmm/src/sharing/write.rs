@@ -57,7 +57,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::NotMapped`], [`Error::OutsideRegion`], [`Error::WrongKind`] and [`Error::Guard`]
     /// for the range; [`Error::LargePage`]; [`Error::NotManaged`] for memory that the caller
-    /// brought; [`Error::Kernel`], and then the pages before the one refused are written, and
+    /// brought, or that was asked for by physical address; [`Error::Kernel`], and then the pages before the one refused are written, and
     /// perhaps that one.
     pub fn write(&mut self, space: SpaceId, start: usize, bytes: &[u8]) -> Result {
         self.under_pressure(|vmm| vmm.try_write(space, start, Fill::Bytes(bytes)))
