@@ -168,16 +168,16 @@ impl History<'_> {
             let count = counts.count(CPtr::new(frame));
             assert_eq!(usize::from(count.copies()), copies, "copies of {frame}");
             assert_eq!(count == Count::NONE, (copies, gone) == (0, false));
-            let own = counts.is_exclusive(CPtr::new(frame), Source::Owned);
-            assert_eq!(own, copies == 0);
+            for source in [Source::Owned, Source::Physical] {
+                assert_eq!(counts.is_exclusive(CPtr::new(frame), source), copies == 0);
+            }
             for count in [1, 2, GROUP + 1] {
                 let any = (frame..frame + count).any(|frame| self.frames.contains_key(&frame));
                 let frames = Frames { first: CPtr::new(frame), count, size_bits: 12 };
                 assert_eq!(counts.any_in(&frames), any);
             }
-            for source in [Source::Borrowed, Source::Physical] {
-                assert!(counts.is_exclusive(CPtr::new(frame), source), "nobody shares these");
-            }
+            let borrowed = counts.is_exclusive(CPtr::new(frame), Source::Borrowed);
+            assert!(borrowed, "nobody shares these");
         }
         for slot in 998..self.next_slot + 2 {
             let holds = |(first, copies): &(&usize, &Copies)| {
