@@ -16,6 +16,7 @@ use elf::ParseError;
 use vmm::{Kernel, Memory, Pages, RegionId, RegionOptions, Rights, SpaceId, TlsImage, Vmm};
 
 use crate::arch::{MACHINE_32, MACHINE_64, NOT_THIS_32, NOT_THIS_64};
+use crate::clearing::clearing_if;
 use crate::types::error::{Error, ImageError};
 
 /// The most pages of a thread's block of thread-local storage.
@@ -103,13 +104,21 @@ pub(crate) struct Loaded<'f> {
     pub tls_place: Option<TlsPlace>,
 }
 
-/// Loads a program into a space. All of the file is checked before anything is mapped. Pages that
-/// may be written and run are refused, unless `writable_code` allows them.
+/// How a program is loaded.
+#[derive(Clone, Copy)]
+pub(crate) struct LoadOptions {
+    /// Whether pages that may be written and run are mapped; they are refused otherwise.
+    pub writable_code: bool,
+    /// Whether its memory was promised: it is cleared where that is more than one kernel call does.
+    pub promised: bool,
+}
+
+/// Loads a program into a space. All of the file is checked before anything is mapped.
 pub(crate) fn load<'p, 'f, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
     space: SpaceId,
     file: &'f [u8],
-    writable_code: bool,
+    LoadOptions { writable_code, promised }: LoadOptions,
 ) -> Result<Loaded<'f>, Error> {
     let (header, segments) = parse(file, vmm.allocator().sizes().word_bits)?;
     let tls = check(vmm, file.len() as u64, &header, segments)?;
@@ -117,10 +126,13 @@ pub(crate) fn load<'p, 'f, K: Kernel + Memory<'p>>(
     if !writable_code {
         refuse_writable_code(segments, page)?;
     }
-    for_each_run(segments, page, |run| run.reserve(vmm, space).map(|_| ()))?;
+    for_each_run(segments, page, |run| {
+        clearing_if(promised, vmm, |vmm| run.reserve(vmm, space))?;
+        Ok(())
+    })?;
     for segment in segments.loadable() {
         let bytes = part(file, segment.p_offset, segment.p_filesz)?;
-        fill(vmm, space, &segment, bytes)?;
+        fill(vmm, (space, promised), &segment, bytes)?;
     }
     let init = |tls: TlsPlace| part(file, tls.offset, tls.bytes).map(|init| tls.image(init));
     let entry = header.e_entry as usize;
@@ -291,14 +303,14 @@ impl Run {
         &self,
         vmm: &mut Vmm<'p, K>,
         space: SpaceId,
-    ) -> Result<Option<RegionId>, Error> {
+    ) -> vmm::Result<Option<RegionId>> {
         let pages = self.pages(vmm.geometry().page_bytes());
         if pages == 0 {
             return Ok(None);
         }
         let options = RegionOptions::new(pages).at(self.start).named(self.name());
         let options = options.rights(self.rights).ceiling(self.rights);
-        Ok(Some(vmm.reserve(space, &options)?))
+        vmm.reserve(space, &options).map(Some)
     }
 }
 
@@ -334,7 +346,7 @@ pub(crate) fn for_each_run(
 /// its last may be regions of their own, and the first may be there with the segment before.
 fn fill<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
-    space: SpaceId,
+    (space, promised): (SpaceId, bool),
     segment: &ProgramHeader,
     bytes: &[u8],
 ) -> Result<(), Error> {
@@ -346,10 +358,11 @@ fn fill<'p, K: Kernel + Memory<'p>>(
     let mut at = start;
     for part in [first, middle, last] {
         if !part.is_empty() {
-            match vmm.mapping_at(space, at)? {
-                Some(_) => vmm.write(space, at, part)?,
-                None => vmm.populate_from(space, at, part)?,
-            }
+            let is_there = vmm.mapping_at(space, at)?.is_some();
+            clearing_if(promised, vmm, |vmm| match is_there {
+                true => vmm.write(space, at, part),
+                false => vmm.populate_from(space, at, part),
+            })?;
         }
         at += part.len();
     }
@@ -357,15 +370,16 @@ fn fill<'p, K: Kernel + Memory<'p>>(
     let mut clear = at.next_multiple_of(page);
     let last = (end - 1) & !(page - 1);
     if bytes.is_empty() {
-        populate_if_missing(vmm, space, start & !(page - 1))?;
+        populate_if_missing(vmm, (space, promised), start & !(page - 1))?;
         clear = (start & !(page - 1)) + page;
     }
     if clear < last {
-        vmm.populate(space, Pages::at(clear).count((last - clear) / page))?;
+        let pages = Pages::at(clear).count((last - clear) / page);
+        clearing_if(promised, vmm, |vmm| vmm.populate(space, pages))?;
         clear = last;
     }
     if clear == last {
-        populate_if_missing(vmm, space, last)?;
+        populate_if_missing(vmm, (space, promised), last)?;
     }
     Ok(())
 }
@@ -373,12 +387,12 @@ fn fill<'p, K: Kernel + Memory<'p>>(
 /// Maps a clear page, unless the segment before has one there.
 fn populate_if_missing<'p, K: Kernel + Memory<'p>>(
     vmm: &mut Vmm<'p, K>,
-    space: SpaceId,
+    (space, promised): (SpaceId, bool),
     page: usize,
 ) -> Result<(), Error> {
     match vmm.mapping_at(space, page)? {
         Some(_) => Ok(()),
-        None => Ok(vmm.populate(space, Pages::at(page))?),
+        None => Ok(clearing_if(promised, vmm, |vmm| vmm.populate(space, Pages::at(page)))?),
     }
 }
 

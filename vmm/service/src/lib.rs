@@ -52,6 +52,7 @@ extern crate std;
 mod accounts;
 mod answers;
 mod arch;
+mod clearing;
 mod client_pagers;
 mod client_threads;
 mod handle;

@@ -17,7 +17,7 @@ use vmm::{Blueprint, CPtr, CapPath, Kernel, Memory, Rights, Vmm};
 use vmm_client::protocol::{CNODE_BITS, FAULT_SLOT, FIRST_FREE_SLOT, SERVICE_SLOT};
 
 use crate::client_threads::Begin;
-use crate::image::{self, Loaded};
+use crate::image::{self, LoadOptions, Loaded};
 use crate::service::Service;
 use crate::state::client::{Client, Held};
 use crate::types::error::{Error, Result};
@@ -42,8 +42,8 @@ impl<'p> Service<'p> {
         if node.cnode.get().is_some() {
             return Err(Error::HasProgram(client));
         }
-        let Loaded { entry, tls, .. } =
-            image::load(vmm, client.space(), program.file, program.writable_code)?;
+        let how = LoadOptions { writable_code: program.writable_code, promised: false };
+        let Loaded { entry, tls, .. } = image::load(vmm, client.space(), program.file, how)?;
         let cnode =
             vmm.allocate_for(client.space(), Blueprint::CNode { radix_bits: CNODE_BITS })?;
         node.cnode.set(Some(cnode));

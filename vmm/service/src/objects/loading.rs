@@ -183,9 +183,9 @@ impl<'p> Objects<'p> {
         }
         let cost = run_cost(vmm, run);
         charge_space(space, cost)?;
-        if let Err(error) = run.reserve(vmm, id) {
+        if let Err(error) = clearing(vmm, |vmm| run.reserve(vmm, id)) {
             refund_space(space, cost);
-            return Err(error);
+            return Err(error.into());
         }
         Ok(())
     }

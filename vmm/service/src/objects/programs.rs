@@ -35,7 +35,7 @@ use super::state::object::{Object, Report, What};
 use super::state::program::Program;
 use super::state::thread::{Thread, FIRST_FAULT_SLOT};
 use super::types::{NewProgram, ProgramId};
-use crate::image::{self, Loaded};
+use crate::image::{self, LoadOptions, Loaded};
 use crate::types::error::{Error, Result};
 use crate::types::program::Start;
 
@@ -139,7 +139,8 @@ impl<'p> Objects<'p> {
             return Err(Refusal::Internal {}.into());
         };
         let id = program.space_id.get().ok_or(Refusal::Internal {})?;
-        let Loaded { entry, tls, tls_place } = image::load(vmm, id, new.file, false)?;
+        let how = LoadOptions { writable_code: false, promised: true };
+        let Loaded { entry, tls, tls_place } = image::load(vmm, id, new.file, how)?;
         program.entry.set(entry);
         // Of more than that no further thread can have a copy.
         program.tls.set(tls_place.filter(|place| place.bytes <= MAX_TLS_INIT as u64));

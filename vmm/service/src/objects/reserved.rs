@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Memory that is promised: large pages, which are set aside when the service starts, and the
-//! clearing of what was used before.
+//! Large pages that are promised: they are set aside when the service starts.
 //!
 //! ```text
 //!   manager's own space   │ large │ large │ large │   mapped here as long as there is the service
@@ -11,10 +10,11 @@
 //! No other request gets their memory, and they are never cut: what an account was guaranteed of
 //! them is there, however scattered all other memory is.
 
-use vmm::{AllocatorError, Kernel, Memory, PageSize, RegionOptions, Vmm};
+use vmm::{Kernel, Memory, PageSize, RegionOptions, Vmm};
 
 use super::answers::large_bits;
 use super::state::large::LargePages;
+use crate::clearing::clearing;
 
 /// Sets so many large pages aside, cleared, and records for them; or none.
 ///
@@ -69,22 +69,4 @@ pub(super) fn release_large<'p, K: Kernel + Memory<'p>>(
         large.unused.free(page);
     }
     Ok(())
-}
-
-/// Does what takes promised memory: what must be cleared for it is cleared, also where that is more
-/// than one call clears by itself.
-pub(super) fn clearing<'p, K: Kernel + Memory<'p>, T>(
-    vmm: &mut Vmm<'p, K>,
-    mut work: impl FnMut(&mut Vmm<'p, K>) -> vmm::Result<T>,
-) -> vmm::Result<T> {
-    loop {
-        match work(vmm) {
-            Err(vmm::Error::Allocator(AllocatorError::NeedsClearing { bytes })) => {
-                if vmm.clear(bytes)? == 0 {
-                    return Err(AllocatorError::NeedsClearing { bytes }.into());
-                }
-            }
-            other => return other,
-        }
-    }
 }

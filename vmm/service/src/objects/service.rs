@@ -8,7 +8,6 @@ use vmm::{CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
 use vmm_client::objects::{Amounts, Kind, Resource, Rights};
 
 use super::answers::{large_bits, page_rights, refuse, Refused};
-pub(super) use super::reserved::clearing;
 use super::reserved::{release_large, reserve_large};
 use super::state::account::Account;
 use super::state::large::LargePages;
@@ -22,6 +21,7 @@ use super::state::thread::{ByProgram, Thread};
 use super::state::turn::{Shares, Turn};
 use super::state::waits::{Free, Waits};
 use super::types::{Act, ProgramId, Turnstile, OBJECT_BADGE, OWN_BADGES};
+pub(super) use crate::clearing::clearing;
 
 /// The most badges: those below the bit that tells them from badges of faults, but for a few of the
 /// server's own threads.
