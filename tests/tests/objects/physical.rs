@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory at physical addresses: of any length, in any number of places.
 
-use vmm::{Access, CachePolicy};
+use vmm::{Access, Blueprint, CachePolicy};
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, Amounts, Answer, MAX_PAGES, MemoryOptions, Refusal, Request, Resource, Rights,
     SPACE_SLOT,
 };
 
+use vmm_tests::model::Cap;
+
 use crate::support::{Machine, Target};
+use crate::private::{get, put};
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World};
 
 /// The device has 4 MiB, from here on.
@@ -225,4 +228,36 @@ fn memory_of_a_device_is_mapped_and_no_more() {
         let missing = Refusal::NoRight { place, missing: Rights::USE };
         world.refused(program, request, &slots, missing);
     }
+}
+
+/// A364: RAM at a physical address that was used before, and that one call may not clear, is cleared
+/// for whoever maps it.
+#[test]
+fn memory_of_ram_that_is_not_cleared_is_mapped() {
+    const BITS: u8 = 16;
+    let (mut world, program) = world();
+    let piece = world.fixture.vmm.allocate(Blueprint::Untyped { size_bits: BITS }).unwrap();
+    let Cap::Untyped { base: address, .. } = world.fixture.kernel().cap(piece.slot()) else {
+        panic!("it is an untyped")
+    };
+    world.fixture.vmm.free(piece).unwrap();
+    let before = world.figures();
+    let (pages, options) = ((1 << BITS) / PAGE as u32, MemoryOptions::WRITABLE);
+    let request = Request::CreatePhysical { address, pages, options, slot: A };
+    // What the first one writes there the second does not see.
+    for limit in [usize::MAX, PAGE] {
+        world.fixture.vmm.limit_clearing(limit);
+        assert_eq!(world.ask(program, request, &[ACCOUNT_SLOT]), Ok(Answer::Done {}));
+        let (_, start) = map(&mut world, program, (0, pages));
+        for page in 0..pages as usize {
+            let at = start + page * PAGE;
+            assert_eq!(get(&mut world, program, at), 0, "page {page}");
+            assert_eq!(there(&world, program, at).map(|it| it.0), Some(address + page * PAGE));
+            put(&mut world, program, at, 7);
+        }
+        unmap(&mut world, program, start);
+        destroy(&mut world, program, A);
+    }
+    world.fixture.vmm.limit_clearing(usize::MAX);
+    assert_eq!(world.figures(), before);
 }
