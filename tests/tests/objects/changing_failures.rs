@@ -228,18 +228,51 @@ const SHORT: [Load; 3] = [
     |fixture, left| Ballast::of_all_slots(fixture, left),
 ];
 
-/// Takes something but for `left`, and all memory but a piece that was used, and that one call may not
-/// clear.
-pub fn uncleared(fixture: &mut Fixture<'static>, (load, left): (Load, usize)) -> Ballast {
-    const BITS: u8 = 19;
-    let piece = Blueprint::Untyped { size_bits: BITS };
-    let mut pieces: Vec<_> = (0..8).map(|_| fixture.vmm.allocate(piece).unwrap()).collect();
-    let ballast = load(fixture, left);
+/// What is short, how much of it is left, and the logarithm of the size of the pieces that all
+/// other memory is in.
+#[derive(Clone, Copy)]
+pub struct Shortage {
+    load: Load,
+    pub left: usize,
+    size_bits: u8,
+}
+
+impl Shortage {
+    /// Whether what the first call has cleared is enough for all others.
+    pub fn is_in_one_piece(self) -> bool {
+        self.size_bits == PIECES[0]
+    }
+}
+
+/// The sizes of pieces: of one all can be had that a request needs; of the smaller ones a request
+/// needs several, so that each call of it that takes memory has some cleared.
+const PIECES: [u8; 2] = [19, 13];
+
+/// Takes something but for what is left of it, and all memory but for pieces that were used, none of
+/// which one call may clear.
+pub fn uncleared(fixture: &mut Fixture<'static>, short: Shortage) -> Ballast {
+    let Shortage { load, left, size_bits } = short;
+    let count = if short.is_in_one_piece() { 8 } else { 2 * ENOUGH };
+    let piece = Blueprint::Untyped { size_bits };
+    let mut pieces: Vec<_> = (0..count).map(|_| fixture.vmm.allocate(piece).unwrap()).collect();
+    let large = fixture.vmm.allocate(Blueprint::Untyped { size_bits: PIECES[0] }).unwrap();
+    let mut ballast = load(fixture, left);
     fixture.vmm.limit_clearing(PAGE);
+    if !short.is_in_one_piece() {
+        // What one piece must have is had of this one, which is cleared last.
+        fixture.vmm.free(large).unwrap();
+        // Every second of them: what remains between keeps them apart.
+        for index in 0..ENOUGH {
+            fixture.vmm.free(pieces.remove(index)).unwrap();
+        }
+        assert_eq!(fixture.vmm.next_clearing(PAGE), 1 << size_bits, "all memory is clear");
+        return ballast.and(pieces);
+    }
+    ballast = ballast.and(vec![large]);
     // Some of them may be of what was cleared for large pages.
     while let Some(last) = pieces.pop() {
         fixture.vmm.free(last).unwrap();
-        if fixture.vmm.next_clearing(PAGE) == 1 << BITS {
+        if fixture.vmm.next_clearing(PAGE) == 1 << size_bits {
             return ballast.and(pieces);
         }
         pieces.insert(0, fixture.vmm.allocate(piece).unwrap());
@@ -247,9 +280,10 @@ pub fn uncleared(fixture: &mut Fixture<'static>, (load, left): (Load, usize)) ->
     panic!("all memory is clear");
 }
 
-/// What is short, and how much of it is left.
-pub fn shortages() -> impl Iterator<Item = (Load, usize)> {
-    SHORT.into_iter().flat_map(|load| (0..4).map(move |left| (load, left)))
+/// Each want of something, with memory in each size of pieces.
+pub fn shortages() -> impl Iterator<Item = Shortage> {
+    let all = SHORT.into_iter().flat_map(|load| (0..4).map(move |left| (load, left)));
+    all.flat_map(|(load, left)| PIECES.map(|size_bits| Shortage { load, left, size_bits }))
 }
 
 /// A352: memory that is free and not cleared is memory: what needs some is not refused where one
@@ -257,26 +291,34 @@ pub fn shortages() -> impl Iterator<Item = (Load, usize)> {
 #[test]
 fn memory_that_is_not_cleared_is_no_want() {
     for (request, slots) in making() {
-        for (load, left) in shortages() {
+        for short in shortages() {
             let (mut world, program) = with_memory(AMPLE);
             // The service's own records are there: it is the manager that needs some.
             world.objects.stretch(&mut world.fixture.vmm, 40).unwrap();
-            let uncleared = uncleared(&mut world.fixture, (load, left));
+            let uncleared = uncleared(&mut world.fixture, short);
             let answer = world.ask(program, request, slots);
-            assert!(answer.is_ok(), "{request:?}: {answer:?} with {left} left of what is short");
+            assert!(
+                answer.is_ok(),
+                "{request:?}: {answer:?} with {} left of what is short",
+                short.left
+            );
             world.fixture.vmm.limit_clearing(usize::MAX);
             uncleared.drop(&mut world.fixture);
         }
     }
     for case in changing() {
         let expected = expected(&case);
-        for (load, left) in shortages() {
+        for short in shortages() {
             let mut scene = (case.make)();
             let request = scene.request;
             scene.world.objects.stretch(&mut scene.world.fixture.vmm, 40).unwrap();
-            let ballast = uncleared(&mut scene.world.fixture, (load, left));
+            let ballast = uncleared(&mut scene.world.fixture, short);
             let answer = scene.ask();
-            assert!(answer.is_ok(), "{request:?}: {answer:?} with {left} left of what is short");
+            assert!(
+                answer.is_ok(),
+                "{request:?}: {answer:?} with {} left of what is short",
+                short.left
+            );
             scene.world.fixture.vmm.limit_clearing(usize::MAX);
             ballast.drop(&mut scene.world.fixture);
             scene.finish(answer);

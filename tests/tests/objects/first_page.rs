@@ -151,11 +151,13 @@ fn a_server_gives_memory_of_a_device() {
 /// A352: programs, files and first pages take memory that is free and not cleared, too.
 #[test]
 fn what_a_server_gives_takes_memory_that_is_not_cleared() {
-    for (load, left) in shortages() {
-        for what in 0..3 {
+    for short in shortages() {
+        // A program's file is loaded by calls that have nothing cleared.
+        let most = if short.is_in_one_piece() { 3 } else { 2 };
+        for what in 0..most {
             let (mut world, program) = World::one();
             world.objects.stretch(&mut world.fixture.vmm, 40).unwrap();
-            let uncleared = uncleared(&mut world.fixture, (load, left));
+            let uncleared = uncleared(&mut world.fixture, short);
             let (vmm, slot) = (&mut world.fixture.vmm, FIRST_FREE_SLOT);
             let given = match what {
                 0 => world.objects.give_file(vmm, program.id, (slot, b"hello")),
@@ -168,7 +170,7 @@ fn what_a_server_gives_takes_memory_that_is_not_cleared() {
                     })
                 }
             };
-            assert_eq!(given, Ok(()), "{what}, {left} left of what is short");
+            assert_eq!(given, Ok(()), "{what}, {} left of what is short", short.left);
             world.fixture.vmm.limit_clearing(usize::MAX);
             uncleared.drop(&mut world.fixture);
             world.check();

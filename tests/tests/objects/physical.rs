@@ -9,8 +9,8 @@ use vmm_service::objects::protocol::{
 
 use vmm_tests::model::Cap;
 
-use crate::support::{Machine, Target};
 use crate::private::{get, put};
+use crate::support::{Machine, Target};
 use crate::world::{A, AMPLE, B, C, D, PAGE, Program, World};
 
 /// The device has 4 MiB, from here on.

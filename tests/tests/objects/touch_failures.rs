@@ -257,11 +257,11 @@ fn want_of_anything_leaves_a_page_to_be_touched() {
 #[test]
 fn memory_that_is_not_cleared_serves_a_touch() {
     for (number, make) in ALL.into_iter().enumerate() {
-        for (load, left) in shortages() {
+        for short in shortages() {
             let mut touch = make();
             touch.world.objects.stretch(&mut touch.world.fixture.vmm, 40).unwrap();
-            let ballast = uncleared(&mut touch.world.fixture, (load, left));
-            assert!(!touch.fails(), "touch {number} with {left} left of what is short");
+            let ballast = uncleared(&mut touch.world.fixture, short);
+            assert!(!touch.fails(), "touch {number} with {} left of what is short", short.left);
             touch.world.fixture.vmm.limit_clearing(usize::MAX);
             ballast.drop(&mut touch.world.fixture);
             touch.comes();
