@@ -282,7 +282,7 @@ pub fn uncleared(fixture: &mut Fixture<'static>, short: Shortage) -> Ballast {
 
 /// Each want of something, with memory in each size of pieces.
 pub fn shortages() -> impl Iterator<Item = Shortage> {
-    let all = SHORT.into_iter().flat_map(|load| (0..4).map(move |left| (load, left)));
+    let all = SHORT.into_iter().flat_map(|load| (0..3).map(move |left| (load, left)));
     all.flat_map(|(load, left)| PIECES.map(|size_bits| Shortage { load, left, size_bits }))
 }
 

@@ -152,9 +152,7 @@ fn a_server_gives_memory_of_a_device() {
 #[test]
 fn what_a_server_gives_takes_memory_that_is_not_cleared() {
     for short in shortages() {
-        // A program's file is loaded by calls that have nothing cleared.
-        let most = if short.is_in_one_piece() { 3 } else { 2 };
-        for what in 0..most {
+        for what in 0..3 {
             let (mut world, program) = World::one();
             world.objects.stretch(&mut world.fixture.vmm, 40).unwrap();
             let uncleared = uncleared(&mut world.fixture, short);
