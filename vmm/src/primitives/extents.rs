@@ -207,11 +207,15 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Makes a window an extent, if its pages are alike and their frames came together; it is
-    /// joined with those beside it then.
+    /// Makes a window an extent, if its pages are alike, their frames came together, and they lie in
+    /// one region, not in the parts of one that was split; it is joined with those beside it then.
     #[inline(never)]
     pub(crate) fn fold(&mut self, space: &'p Space<'p>, node: &'p ExtentNode<'p>) {
         let Some(extent) = node.as_extent() else { return };
+        let region = space.regions().at(extent.start);
+        if region.is_none_or(|region| self.between_guards(region).1 < extent.end()) {
+            return;
+        }
         let last = extent.frame(extent.frames.count - 1);
         if !self.alloc.same_batch(extent.frames.first, last) {
             return;

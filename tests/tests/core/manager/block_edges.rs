@@ -5,10 +5,10 @@
 //! Checks A264 and I46 of `MODEL.md`, and for such pages A59 and A98.
 
 use untyped_alloc::{KernelError, Rights};
-use vmm::{Error, Pages, Quota, RegionOptions, ThreadOptions};
+use vmm::{Error, Pages, Placement, Quota, RegionOptions, ThreadOptions};
 use vmm_tests::model::CallKind;
 
-use super::{FREE, tagged};
+use super::{FREE, new_space, tagged};
 use crate::support::{Fixture, Machine, PAGE, Target, on_both};
 
 on_both!(
@@ -22,6 +22,7 @@ on_both!(
     what_is_pinned_stays,
     what_was_used_is_clear_where_it_is_filled_in,
     a_clear_frame_that_was_refused_is_the_next_one,
+    what_is_recorded_together_of_two_regions_stays_apart,
 );
 
 fn page(page: usize) -> Pages {
@@ -267,4 +268,43 @@ fn a_clear_frame_that_was_refused_is_the_next_one(target: Target) {
         |index: usize| host.vmm.physical_address(own, FREE + index * PAGE).expect("mapped");
     assert_eq!(place(12), place(9) + PAGE);
     host.check();
+}
+
+/// A4: pages of two regions that were one are not recorded as one extent again, whatever is done
+/// with one of the two.
+fn what_is_recorded_together_of_two_regions_stays_apart(target: Target) {
+    for what in 0..4 {
+        let mut host = ready(target);
+        let (own, other) = (new_space(&mut host), new_space(&mut host));
+        let lower = host.vmm.map(own, &RegionOptions::new(8).at(FREE)).expect("memory");
+        // Those that are left of the block are recorded one by one, and alike.
+        for number in [6, 7] {
+            host.vmm.unmap(own, page(number)).expect("mapped");
+        }
+        let upper = host.vmm.split_region(lower, 2).expect("two parts");
+        host.check();
+        let (all, anywhere) = (Pages::at(FREE + 2 * PAGE).count(4), Placement::anywhere());
+        let clone = match what {
+            0 => Some(host.vmm.clone_region(upper, other, anywhere).expect("room")),
+            1 => Some(host.vmm.clone_region_on_demand(upper, other, anywhere).expect("room")),
+            2 => Some(host.vmm.clone_region(lower, other, anywhere).expect("room")),
+            _ => {
+                host.vmm.protect(own, all, Rights::READ).expect("mapped");
+                None
+            }
+        };
+        host.check();
+        // And back: they are alike again.
+        match clone {
+            Some(clone) => {
+                host.vmm.release(clone).expect("a region");
+                host.vmm.restore_write_access(upper).expect("a region");
+                host.vmm.restore_write_access(lower).expect("a region");
+            }
+            None => host.vmm.protect(own, all, Rights::READ_WRITE).expect("mapped"),
+        }
+        host.check();
+        host.vmm.release(upper).expect("a region");
+        host.check();
+    }
 }
