@@ -66,6 +66,8 @@ pub struct Life<'p> {
     pub round: u32,
     /// Whether something happened that can only be for want of memory.
     pub short: bool,
+    /// Whether a thread is left that could not be joined.
+    pub left: bool,
     pub done: Done,
 }
 
