@@ -112,7 +112,11 @@ impl<'p> Run<'p> {
     ) -> Outcome<T> {
         let (expected, free) = (expect(self), self.free_bytes());
         let failures = self.host.kernel().injected_failures();
+        let reclaimed = self.host.vmm.stats().reclaimed_pages;
         let answer = call(&mut self.host.vmm);
+        if self.host.vmm.stats().reclaimed_pages != reclaimed {
+            self.follow_reclaimed(self.host.vmm.stats().reclaimed_pages - reclaimed);
+        }
         let fired = self.host.kernel().injected_failures() != failures;
         if fired {
             self.host.kernel().disarm();

@@ -71,6 +71,11 @@ impl State {
         self.cells.len() - 1
     }
 
+    /// Whether a memory holds nothing but zeros, as far as is known.
+    pub fn may_be_zeros(&self, cell: Cell) -> bool {
+        matches!(self.cells[cell], Contents::Filled(0) | Contents::Unknown)
+    }
+
     /// How many pages show this memory.
     pub fn users(&self, cell: Cell) -> usize {
         let pages = self.spaces.iter().flat_map(|space| space.pages.values());

@@ -180,6 +180,18 @@ impl<'p> Memory<'p> for ModelKernel<'p> {
     }
 
     /// # Panics
+    /// When a page is not mapped readable in the caller's VSpace, and for what is no whole pages.
+    fn is_zero(&mut self, vaddr: usize, bytes: usize) -> bool {
+        assert!(vaddr.is_multiple_of(PAGE) && bytes.is_multiple_of(PAGE), "is_zero: not aligned");
+        let mut page = [0; PAGE];
+        (0..bytes).step_by(PAGE).all(|done| {
+            let paddr = self.own_page(vaddr + done, Rights::READ, "read");
+            self.contents.read(paddr, &mut page);
+            page == [0; PAGE]
+        })
+    }
+
+    /// # Panics
     /// When the page is not mapped writable in the caller's VSpace, and when its frame was
     /// adopted before, at this address or another.
     fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T] {

@@ -162,6 +162,13 @@ impl<'p> Memory<'p> for SharedModel<'p> {
         Memory::read(&mut *self.get(), vaddr, bytes);
     }
 
+    fn is_zero(&mut self, vaddr: usize, bytes: usize) -> bool {
+        let mut kernel = self.get();
+        let is_zero = kernel.is_zero(vaddr, bytes);
+        kernel.run_beside();
+        is_zero
+    }
+
     fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T] {
         self.get().adopt(vaddr)
     }

@@ -20,6 +20,8 @@ pub struct Allocator<'p> {
     pub(crate) left_out_bytes: usize,
     /// By level: page tables that are held back.
     pub(crate) held_tables: [Option<&'p Chunk<'p>>; MAX_TABLE_LEVELS],
+    /// Small frames that are held back.
+    pub(crate) held_frames: Option<&'p Chunk<'p>>,
     /// The most bytes that one kernel call may clear, unless the caller asks for more in words.
     pub(crate) most_cleared: usize,
     /// Bytes of blocks that are being cleared.
@@ -55,6 +57,7 @@ impl<'p> Allocator<'p> {
             cleared_bytes: 0,
             left_out_bytes: 0,
             held_tables: [None; MAX_TABLE_LEVELS],
+            held_frames: None,
             most_cleared: usize::MAX,
             clearing_bytes: 0,
             no_clean: None,

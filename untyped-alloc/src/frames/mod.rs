@@ -11,11 +11,13 @@
 //! - `ahead.rs`: frames before anybody asks for them.
 //! - `aliases.rs`: frames that are mapped a second time, to be zeroed and copied.
 //! - `tables.rs`: paging structures. `held_tables.rs`: some for when memory is out.
+//! - `held_frames.rs`: frames for when memory is out, and large pages are given up.
 //! - `recycling.rs`: what frames and paging structures have in common.
 
 mod ahead;
 mod aliases;
 mod batch;
+mod held_frames;
 mod held_tables;
 mod recycling;
 mod refuge;

@@ -122,9 +122,12 @@ impl Allocator<'_> {
             }
             hold("no chunk is kept from use", at, !chunk.is_evacuating())?;
             let held = self.held_tables.contains(&Some(chunk));
-            hold("page tables that are held back are known", at, held == chunk.is_held())?;
+            let frames = self.held_frames == Some(chunk);
+            hold("what is held back is known", at, (held || frames) == chunk.is_held())?;
             let ready = chunk.ready() != 0 && chunk.recycles();
             hold("where tables are held back, one is ready", at, !held || ready)?;
+            let unused = chunk.recycles_as(small) && chunk.live() == 0;
+            hold("frames that are held back are small, and unused", at, !frames || unused)?;
             let stays = chunk.mobility() == Some(Mobility::Fixed);
             let can_move = chunk.recycles_as(small) && chunk.live() != 0;
             hold("what may be moved are small frames in use", at, stays || can_move)?;

@@ -149,6 +149,10 @@ impl<'p, K: Memory<'p>> Memory<'p> for Counted<K> {
         self.inner.read(vaddr, bytes);
     }
 
+    fn is_zero(&mut self, vaddr: usize, bytes: usize) -> bool {
+        self.inner.is_zero(vaddr, bytes)
+    }
+
     fn adopt<T: Default + 'p>(&mut self, vaddr: usize) -> &'p [T] {
         self.inner.adopt(vaddr)
     }

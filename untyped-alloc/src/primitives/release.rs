@@ -26,8 +26,8 @@ impl<'p> Allocator<'p> {
         self.live.sub(&self.sizes, chunk.blueprint(), chunk.live());
         self.slots.free(chunk.first(), chunk.count());
         if chunk.is_held() {
-            let level = self.held_tables.iter_mut().find(|held| **held == Some(chunk));
-            level.into_iter().for_each(|held| *held = None);
+            let held = self.held_tables.iter_mut().chain([&mut self.held_frames]);
+            held.filter(|held| **held == Some(chunk)).for_each(|held| *held = None);
         }
         self.chunks.remove(chunk);
         self.blocks.mark_free(block);

@@ -14,7 +14,7 @@ pub struct Stats {
     /// dirty, page tables, batches in which no object is in use. Not what is left of a batch of
     /// small objects in use, as that is for more of their kind alone.
     pub ready_bytes: usize,
-    /// RAM in page tables that are held back for when memory is out.
+    /// RAM in page tables, and in frames, that are held back for when memory is out.
     pub held_bytes: usize,
     /// RAM in free untypeds that need not be cleared before it is used.
     pub clean_bytes: usize,

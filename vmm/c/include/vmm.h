@@ -484,6 +484,9 @@ typedef struct {
   uint64_t kernel_calls;
   // Pages that were moved to other frames so far, so that free memory became one piece.
   uint64_t moved_pages;
+  // Pages of memory on demand that held nothing but zeros, in large pages that were given up
+  // when memory was short, so far.
+  uint64_t reclaimed_pages;
   // All memory that came in.
   size_t total_bytes;
   // What nobody uses of it.

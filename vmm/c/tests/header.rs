@@ -100,9 +100,9 @@ fn c_lays_out_structures_and_numbers_as_the_library_does() {
         }
         vmm_mapping_t { page frame rights cache size_bits copy_on_write }
         vmm_stats_t {
-            kernel_calls moved_pages total_bytes free_bytes largest_free_bytes bookkeeping_bytes
-            bookkeeping_bytes_used free_slots quarantined spaces frames large_frames tables tcbs
-            endpoints notifications cnodes
+            kernel_calls moved_pages reclaimed_pages total_bytes free_bytes largest_free_bytes
+            bookkeeping_bytes bookkeeping_bytes_used free_slots quarantined spaces frames
+            large_frames tables tcbs endpoints notifications cnodes
         }
         vmm_space_stats_t { mapped_pages regions tables largest_hole }
     }

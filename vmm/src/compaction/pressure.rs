@@ -6,6 +6,7 @@ use untyped_alloc::{Kernel, Memory};
 
 use super::evacuate::Compacted;
 use crate::manager::vmm::Vmm;
+use crate::state::promotion::Reclaimed;
 use crate::types::error::{Error, Result};
 
 /// How often one piece of the size that is missing is gained, and the request is made again. It may
@@ -37,12 +38,70 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
+    /// The same for a request that does not depend on pages being there that hold nothing but
+    /// zeros, in memory on demand: where moving pages gains no memory, large pages are given up of
+    /// which little is used (`mapping/reclaim.rs`).
+    #[inline(always)]
+    pub(crate) fn under_pressure_reclaiming<T>(
+        &mut self,
+        mut request: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        match request(self) {
+            Err(Error::Allocator(error @ untyped_alloc::Error::OutOfMemory { .. })) => {
+                self.reclaim_for(error, request)
+            }
+            made => made,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reclaim_for<T>(
+        &mut self,
+        error: untyped_alloc::Error,
+        mut request: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let mut made = self.try_compact_for(error, &mut request);
+        if self.compaction.most_pages == usize::MAX {
+            while is_out_of_memory(&made) && self.reclaim() {
+                made = request(self);
+            }
+        } else if is_out_of_memory(&made) && self.can_reclaim() {
+            // That takes longer than one request may.
+            self.promotions.reclaim_due = true;
+            return made;
+        }
+        self.with_what_is_held(made, request)
+    }
+
     #[cold]
     #[inline(never)]
     fn compact_for<T>(
         &mut self,
-        mut error: untyped_alloc::Error,
+        error: untyped_alloc::Error,
         mut request: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let made = self.try_compact_for(error, &mut request);
+        self.with_what_is_held(made, request)
+    }
+
+    /// Makes a request that found no memory again, with the frames that are held back: to refuse it
+    /// beside them is worse than to give up fewer large pages later.
+    fn with_what_is_held<T>(
+        &mut self,
+        made: Result<T>,
+        mut request: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        match is_out_of_memory(&made) && self.alloc.release_held_frames() {
+            true => request(self),
+            false => made,
+        }
+    }
+
+    fn try_compact_for<T>(
+        &mut self,
+        mut error: untyped_alloc::Error,
+        request: &mut impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<T> {
         // What earlier requests were refused to give back is nobody's, and the large frame of a
         // promotion is wanted by nobody.
@@ -107,24 +166,35 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.compaction.most_pages = most_pages;
     }
 
-    /// Whether a request was refused because the limit did not allow more pages to be moved, and
-    /// [`Vmm::compact_further`] has not done the rest. O(1).
+    /// Whether a request was refused because the limit did not allow more pages to be moved, or
+    /// large ones to be given up, and [`Vmm::compact_further`] has not done the rest. O(1).
     pub fn compaction_is_due(&self) -> bool {
-        self.compaction.due.is_some()
+        self.compaction.due.is_some() || self.promotions.reclaim_due
     }
 
     /// Goes on with a compaction that a request had to break off: moves at most `most_pages` pages.
-    /// Says whether there is more to do. At most seven kernel calls a page, and those that give
-    /// back what is empty then.
+    /// Where moving pages gains nothing, it looks at one large page that came by itself, and gives
+    /// it up if that is half zeros. Says whether there is more to do. At most seven kernel calls a
+    /// page, and those that give back what is empty then; a large page is looked at as a whole, and
+    /// up to half of it copied.
     ///
     /// # Errors
     /// As for [`Vmm::compact`]; there is nothing more to do then.
     pub fn compact_further(&mut self, most_pages: usize) -> Result<bool> {
-        let Some(bits) = self.compaction.due.take() else { return Ok(false) };
+        let Some(bits) = self.compaction.due.take() else {
+            let due = core::mem::take(&mut self.promotions.reclaim_due) && most_pages != 0;
+            self.promotions.reclaim_due = due && self.reclaim_next() == Reclaimed::Further;
+            return Ok(self.promotions.reclaim_due);
+        };
         let more = self.compact_within(bits, &mut { most_pages })? == Compacted::BrokenOff;
         if more && most_pages != 0 {
             self.compaction.due = Some(bits);
         }
         Ok(self.compaction_is_due())
     }
+}
+
+/// Whether a request was refused for want of memory.
+fn is_out_of_memory<T>(made: &Result<T>) -> bool {
+    matches!(made, Err(Error::Allocator(untyped_alloc::Error::OutOfMemory { .. })))
 }

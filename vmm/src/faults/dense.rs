@@ -40,7 +40,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let pays = self.is_vacant(space, place.start(), bits)
             && beside.iter().flatten().any(whole)
             && self.alloc.may_have_frames(bits);
-        pays && self.commit(space, region, place, PageSize::Large { bits }).is_ok()
+        let mapped = pays && self.commit(space, region, place, PageSize::Large { bits }).is_ok();
+        if mapped {
+            self.expect_reclaim();
+        }
+        mapped
     }
 
     /// Whether all pages of the large one that starts there are mapped, in whatever size.

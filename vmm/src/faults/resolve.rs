@@ -169,7 +169,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
                 Some(Ok(())) => return Ok(Resolution::Resolved(FaultClass::CopyOnWrite)),
             }
         }
-        self.under_pressure(|vmm| vmm.resolve_decided(space, fault))
+        self.under_pressure_reclaiming(|vmm| vmm.resolve_decided(space, fault))
     }
 
     #[inline(never)]

@@ -35,6 +35,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             bookkeeping_frames: self.bookkeeping.frames_taken,
             quarantined: self.quarantined + self.temp_slots.left_behind(),
             moved_pages: self.compaction.moved_pages,
+            reclaimed_pages: self.promotions.reclaimed_pages,
             direct_map_frames: self.direct_map.map_or(0, |_| self.alloc.mapped_aliases()),
             direct_map_tables: self.direct_map.map_or(0, |map| map.tables),
             page_bits: self.geometry.page_bits,
@@ -110,7 +111,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         // They go back too, and others are made in their place if memory is short even so.
         self.alloc.release_held_tables();
+        self.alloc.release_held_frames();
         self.alloc.trim(&mut self.kernel)?;
+        self.hold_while_of_use();
         match self.alloc.wants_held_tables() {
             true => self.levels_to_hold().try_for_each(|level| self.hold_tables(level)),
             false => Ok(()),

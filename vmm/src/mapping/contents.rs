@@ -46,7 +46,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// As [`Vmm::populate`]. Nothing is left behind.
     pub fn populate_from(&mut self, space: SpaceId, start: usize, bytes: &[u8]) -> Result {
-        self.under_pressure(|vmm| vmm.try_populate_from(space, start, bytes))
+        self.under_pressure_reclaiming(|vmm| vmm.try_populate_from(space, start, bytes))
     }
 
     fn try_populate_from(&mut self, space: SpaceId, start: usize, bytes: &[u8]) -> Result {

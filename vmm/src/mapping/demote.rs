@@ -13,6 +13,8 @@
 //! mapped again. It is unmapped before it is copied: no write of another thread may come between
 //! the two. A touch meanwhile faults, and waits for whoever answers faults.
 
+use core::ops::Range;
+
 use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{AllocatedFrames, CPtr, Frames, Kernel, Memory, Rights};
 
@@ -98,15 +100,25 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let large = extent.part(index, 1);
         let mut small = Extents::new();
         let filled = self
-            .take_small(space, &large, &mut small)
-            .and_then(|()| self.swap_by_view(space, extent, index, &mut small));
-        // Whatever was not put in place goes back.
+            .take_small(space, &large, large.start.bits()..large.end(), &mut small)
+            .and_then(|()| {
+                self.with_view(&large, |vmm, view| {
+                    vmm.swap(space, (extent, index), &mut small, |vmm, reserve, small| {
+                        vmm.copy_contents(reserve, &large, small, view)
+                    })
+                })
+            });
+        self.free_small(small);
+        filled
+    }
+
+    /// Gives back small frames that were not put in the place of a large page.
+    pub(super) fn free_small(&mut self, mut small: Extents<'p>) {
         while let Some((node, extent)) = small.pop() {
             // In the tree of no space, so that its block is not open.
             node.into_iter().for_each(|node| self.pools.free_extent(node.of_closed_block()));
             self.free_or_defer(extent.frames);
         }
-        filled
     }
 
     /// The least memory that small pages in the place of a large one take, with the tables that map
@@ -155,12 +167,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
     }
 
-    /// Takes the small frames that are to replace `large`. They will be overwritten as a whole, so
-    /// dirty ones serve as they are.
-    fn take_small(&mut self, space: &Space<'p>, large: &Extent, small: &mut Extents<'p>) -> Result {
+    /// Takes the small frames that are to replace `large` at these addresses of it (bytes). They
+    /// will be overwritten as a whole, so dirty ones serve as they are.
+    pub(super) fn take_small(
+        &mut self,
+        space: &Space<'p>,
+        large: &Extent,
+        addresses: Range<usize>,
+        small: &mut Extents<'p>,
+    ) -> Result {
         let size_bits = self.geometry.page_bits;
         let mobility = self.mobility_at(space, large.start);
-        let (mut at, end) = (large.start, large.end());
+        let end = addresses.end;
+        let mut at = offset(large.start, addresses.start - large.start.bits());
         while at.bits() < end {
             let reserve = &mut self.refill_to_take()?;
             let want = (end - at.bits()) >> size_bits;
@@ -187,16 +206,13 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         Ok(())
     }
 
-    /// Puts small frames, with its contents, in the place of a large page. That is shared into our
-    /// own space for as long as it takes.
-    fn swap_by_view(
+    /// Does what takes an address where a large page can be read: it is shared into our own space
+    /// for as long as that takes.
+    pub(super) fn with_view<T>(
         &mut self,
-        space: &'p Space<'p>,
-        extent: Extent,
-        index: usize,
-        small: &mut Extents<'p>,
-    ) -> Result {
-        let large = &extent.part(index, 1);
+        large: &Extent,
+        work: impl FnOnce(&mut Self, VirtAddr) -> Result<T>,
+    ) -> Result<T> {
         let bits = large.frames.size_bits;
         let pages = 1 << (bits - self.geometry.page_bits);
         let options =
@@ -204,14 +220,14 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let reserve = &mut self.refill()?;
         let region = self.place_region(reserve, self.own, &options)?;
         let view = self.view(reserve, large, region);
-        let swapped = view.and_then(|view| self.swap(space, extent, index, small, view));
+        let done = view.and_then(|view| work(self, view));
         let reserve = &mut Reserve::as_it_is();
         self.free_region_or_quarantine(reserve, self.own, region);
-        swapped
+        done
     }
 
     /// Copies what is in a large page, which is mapped at `view`, to small frames.
-    fn copy_contents(
+    pub(super) fn copy_contents(
         &mut self,
         reserve: &mut Reserve,
         large: &Extent,
@@ -249,30 +265,32 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.unmap_temporary(TempSlot::Target)
     }
 
-    /// Unmaps the large page, copies it, and maps the small ones in its place.
-    fn swap(
+    /// Unmaps the large page that an extent has there, fills small ones with what is in it, and maps
+    /// those in its place. Where filling them fails, all is as it was.
+    pub(super) fn swap(
         &mut self,
         space: &'p Space<'p>,
-        extent: Extent,
-        index: usize,
+        (extent, index): (Extent, usize),
         small: &mut Extents<'p>,
-        view: VirtAddr,
+        fill: impl FnOnce(&mut Self, &mut Reserve, &Extents<'p>) -> Result,
     ) -> Result {
         let large = extent.part(index, 1);
         // 1. All that can run out: a table, a node for what is left of the extent, and one to
         //    remember the large page by.
         let reserve = &mut self.refill()?;
         // The table that the small pages need cannot be mapped yet, but is made ready.
-        let level = self.geometry.levels.len() as u8 - 1;
-        let table = self.take_table(None, level)?;
-        self.alloc.free_table(table, level)?;
+        if small.iter().next().is_some() {
+            let level = self.geometry.levels.len() as u8 - 1;
+            let table = self.take_table(None, level)?;
+            self.alloc.free_table(table, level)?;
+        }
         let (spare, record) = (self.pools.extent(reserve).ok(), self.pools.extent(reserve).ok());
         let nodes = spare.zip(record).ok_or(Error::OutOfNodes(NodeKind::Extent));
         // 2. The large page goes, and is copied. Until it is back, or the small ones are there, a
         //    touch faults.
         let copied = nodes.and_then(|(_, record)| {
             self.page_unmap(space, large.mapped(0))?;
-            let copied = self.copy_contents(reserve, &large, small, view);
+            let copied = fill(self, reserve, small);
             if copied.is_err() {
                 // It is recorded still. Where this is refused too, a fault maps it, or `trim` does.
                 let (page, at) = (large.mapped(0), large.start.bits());

@@ -42,7 +42,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Those of [`Vmm::reserve`]; [`Error::Allocator`] when memory or slots are out. Nothing is
     /// left behind.
     pub fn map(&mut self, space: SpaceId, options: &RegionOptions) -> Result<RegionId> {
-        self.under_pressure(|vmm| vmm.try_map(space, options))
+        self.under_pressure_reclaiming(|vmm| vmm.try_map(space, options))
     }
 
     fn try_map(&mut self, space: SpaceId, options: &RegionOptions) -> Result<RegionId> {
@@ -101,7 +101,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         if let Some(done) = appended {
             return done.map_err(Error::from);
         }
-        self.under_pressure(move |vmm| vmm.populate_anywhere(space, pages))
+        self.under_pressure_reclaiming(move |vmm| vmm.populate_anywhere(space, pages))
     }
 
     #[inline]

@@ -14,5 +14,6 @@ pub(crate) mod physical;
 pub(crate) mod promote;
 mod promote_further;
 pub(crate) mod protect;
+pub(crate) mod reclaim;
 mod transit;
 pub(crate) mod unmap;

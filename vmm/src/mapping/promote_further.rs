@@ -99,6 +99,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Search::Further => return Ok(true),
             Search::End => {
                 self.promotions.hand = Hand::default();
+                self.hold_while_of_use();
                 return Ok(false);
             }
         };
@@ -130,8 +131,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             };
             let number = space.id.get().number;
             let at = self.geometry.address(from).ok();
-            let apart = core::ptr::eq(space, self.own) || space.store.get();
-            let region = at.filter(|_| !apart).and_then(|at| space.regions().from(at));
+            let region =
+                at.filter(|_| !self.is_apart(space)).and_then(|at| space.regions().from(at));
             let Some(region) = region else {
                 match self.spaces.after(number) {
                     Some(next) => {
@@ -156,6 +157,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         Search::Further
+    }
+
+    /// Whether large pages of a space neither come nor go by themselves.
+    pub(super) fn is_apart(&self, space: &Space<'p>) -> bool {
+        core::ptr::eq(space, self.own) || space.store.get()
     }
 
     /// Whether large pages are made of those of a region in the background.

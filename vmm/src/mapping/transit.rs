@@ -12,7 +12,7 @@
 //! Whatever is done with the pages meanwhile is done with those that are recorded, and this looks
 //! at them anew at each step: so nobody else needs to know (invariants I61 and I62).
 
-use page_tables::PageRange;
+use page_tables::{PageRange, VirtAddr};
 use untyped_alloc::{Blame, CachePolicy, Kernel, Memory, Rights};
 
 use super::join::InPlace;
@@ -141,7 +141,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             let view = promotion.view.start();
             let distance = number << self.geometry.page_bits;
             let at = offset(page.start, distance);
-            let Some(small) = self.own_small_page(space, at) else { return Ok(false) };
+            let Some(small) = self.own_page(space, at, self.geometry.page_bits) else {
+                return Ok(false);
+            };
             let reserve = &mut self.refill()?;
             // Nobody else writes to it from here on; its record stays, and a touch maps it again.
             self.page_unmap(space, small.mapped(0))?;
@@ -168,12 +170,18 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.unmap_temporary(TempSlot::View)
     }
 
-    /// The small page at an address, if it is one that nobody else has or can write to.
-    fn own_small_page(&self, space: &Space<'p>, at: page_tables::VirtAddr) -> Option<Extent> {
+    /// The page of 2^`size_bits` bytes at an address, if it is one that nobody else has or can write
+    /// to.
+    pub(super) fn own_page(
+        &self,
+        space: &Space<'p>,
+        at: VirtAddr,
+        size_bits: u8,
+    ) -> Option<Extent> {
         let extent = space.extents().at(at)?;
         let page = extent.part(extent.index_of(at), 1);
         let plain = page.source == Source::Owned
-            && page.frames.size_bits == self.geometry.page_bits
+            && page.frames.size_bits == size_bits
             && !(page.cow || page.strided || page.abandoned);
         let copied = self.alloc.any_copied() && self.alloc.was_copied(page.frames.first);
         (plain && !copied && !self.refcounts.any_in(&page.frames)).then_some(page)
@@ -245,6 +253,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let large = Extent { frames, ..like };
         self.enter_extent(reserve, space, node, large);
         self.restore_extent(reserve, space, large);
+        self.expect_reclaim();
         Ok(true)
     }
 

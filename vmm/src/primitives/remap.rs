@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! New rights for pages where they are, and the TLB of the own space.
 
-use page_tables::{PageRange, VirtAddr};
+use page_tables::{PageRange, Pages, VirtAddr};
 use untyped_alloc::{CPtr, CachePolicy, Kernel, KernelError, Memory, Refused, Rights};
 
 use crate::manager::vmm::Vmm;
@@ -31,6 +31,12 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         let extent = space.extents().at(address);
         let Some(extent) = extent else { return Ok(()) };
         let piece = extent.part(extent.index_of(address), 1);
+        if piece.frames.size_bits != self.geometry.page_bits {
+            // A table of small pages that were to replace it may not have gone.
+            let pages = 1 << (piece.frames.size_bits - self.geometry.page_bits);
+            let pages = Pages::at(piece.start.bits()).count(pages);
+            self.free_empty_tables_in(space, self.geometry.range(pages)?)?;
+        }
         // As a rule it is mapped by now: several threads touched it before the first was answered.
         self.remap_or_map(space, &piece)
     }

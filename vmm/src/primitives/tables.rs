@@ -130,7 +130,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// Gives back the empty tables in `range`; the tables that become empty by that as well.
-    fn free_empty_tables_in(&mut self, space: &'p Space<'p>, range: PageRange) -> Result {
+    pub(crate) fn free_empty_tables_in(
+        &mut self,
+        space: &'p Space<'p>,
+        range: PageRange,
+    ) -> Result {
         loop {
             let empty = space.shadow.borrow().empty_in(&self.geometry, range);
             let Some(table) = empty else { return Ok(()) };

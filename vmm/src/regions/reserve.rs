@@ -33,7 +33,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::Address`], [`Error::Overlap`], [`Error::NoRoom`], [`Error::OutsideRegion`] (of the
     /// reservation asked for, or inside one that was not), [`Error::RightsExceedCeiling`].
     pub fn reserve(&mut self, space: SpaceId, options: &RegionOptions) -> Result<RegionId> {
-        self.under_pressure(|vmm| vmm.try_reserve(space, options))
+        self.under_pressure_reclaiming(|vmm| vmm.try_reserve(space, options))
     }
 
     fn try_reserve(&mut self, space: SpaceId, options: &RegionOptions) -> Result<RegionId> {
@@ -79,7 +79,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         space: SpaceId,
         options: &RegionOptions,
     ) -> Result<RegionId> {
-        self.under_pressure(|vmm| vmm.try_create_reservation(space, options))
+        self.under_pressure_reclaiming(|vmm| vmm.try_create_reservation(space, options))
     }
 
     fn try_create_reservation(

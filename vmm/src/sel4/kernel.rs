@@ -527,6 +527,17 @@ impl Memory<'static> for Sel4 {
         unsafe { ptr::copy_nonoverlapping(vaddr as *const u8, bytes.as_mut_ptr(), bytes.len()) }
     }
 
+    fn is_zero(&mut self, vaddr: usize, bytes: usize) -> bool {
+        const WORDS: usize = 8;
+        (vaddr..vaddr + bytes).step_by(WORDS * size_of::<usize>()).all(|at| {
+            let at = at as *const usize;
+            // SAFETY: as for `read`; the bytes are whole pages, and a thread may still write to
+            // them: so each word is read once, as it is then.
+            let words = (0..WORDS).map(|word| unsafe { at.add(word).read_volatile() });
+            words.fold(0, |all, word| all | word) == 0
+        })
+    }
+
     fn adopt<T: Default + 'static>(&mut self, vaddr: usize) -> &'static [T] {
         const { assert!(size_of::<T>() != 0 && align_of::<T>() <= 4096) };
         let count = 4096 / size_of::<T>();

@@ -73,7 +73,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// An empty space, in which threads can run or not.
     pub(crate) fn make_space(&mut self, store: bool) -> Result<SpaceId> {
-        let id = self.under_pressure(|vmm| vmm.try_create_space())?;
+        let id = self.under_pressure_reclaiming(|vmm| vmm.try_create_space())?;
         self.space(id)?.store.set(store);
         Ok(id)
     }

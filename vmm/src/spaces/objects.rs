@@ -13,7 +13,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///
     /// Its memory is clear. Usually one kernel call, or none for small objects.
     pub fn allocate(&mut self, blueprint: Blueprint) -> Result<Object> {
-        self.under_pressure(|vmm| vmm.try_allocate(blueprint))
+        self.under_pressure_reclaiming(|vmm| vmm.try_allocate(blueprint))
     }
 
     fn try_allocate(&mut self, blueprint: Blueprint) -> Result<Object> {
@@ -23,7 +23,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Allocates `count` (1 to 256) kernel objects in consecutive slots with one retype.
     pub fn allocate_many(&mut self, blueprint: Blueprint, count: usize) -> Result<Objects> {
-        self.under_pressure(|vmm| vmm.try_allocate_many(blueprint, count))
+        self.under_pressure_reclaiming(|vmm| vmm.try_allocate_many(blueprint, count))
     }
 
     fn try_allocate_many(&mut self, blueprint: Blueprint, count: usize) -> Result<Objects> {
@@ -33,7 +33,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     /// Takes `count` (1 to 256) consecutive empty capability slots.
     pub fn alloc_slots(&mut self, count: usize) -> Result<CPtr> {
-        self.under_pressure(|vmm| vmm.try_alloc_slots(count))
+        self.under_pressure_reclaiming(|vmm| vmm.try_alloc_slots(count))
     }
 
     fn try_alloc_slots(&mut self, count: usize) -> Result<CPtr> {
@@ -46,7 +46,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// # Errors
     /// [`Error::NoSuchSpace`]; [`Error::OutOfQuota`]; those of [`Vmm::allocate`].
     pub fn allocate_for(&mut self, space: SpaceId, blueprint: Blueprint) -> Result<Object> {
-        self.under_pressure(|vmm| vmm.try_allocate_for(space, blueprint))
+        self.under_pressure_reclaiming(|vmm| vmm.try_allocate_for(space, blueprint))
     }
 
     fn try_allocate_for(&mut self, space: SpaceId, blueprint: Blueprint) -> Result<Object> {

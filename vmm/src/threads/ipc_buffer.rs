@@ -133,7 +133,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Maps the next buffer of a space's arena, which is made if there is none with room. Returns
     /// the arena, the buffer's address and its frame.
     fn map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
-        self.under_pressure(|vmm| vmm.try_map_in_arena(space))
+        self.under_pressure_reclaiming(|vmm| vmm.try_map_in_arena(space))
     }
 
     fn try_map_in_arena(&mut self, space: SpaceId) -> Result<(&'p Region<'p>, usize, CPtr)> {
@@ -202,7 +202,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// [`Error::Shared`] when another region has it too; [`Error::NotManaged`] when the caller
     /// brought it.
     pub fn ipc_buffer_in(&mut self, region: RegionId, address: usize) -> Result<IpcBuffer> {
-        self.under_pressure(|vmm| vmm.try_ipc_buffer_in(region, address))
+        self.under_pressure_reclaiming(|vmm| vmm.try_ipc_buffer_in(region, address))
     }
 
     fn try_ipc_buffer_in(&mut self, region: RegionId, address: usize) -> Result<IpcBuffer> {

@@ -92,6 +92,10 @@ pub enum PageSize {
     /// Right for memory that is used, protected and given back whole. A request for a part of a
     /// large page cuts it ([`crate::Vmm::memory_to_cut`]), at more than three times what small
     /// pages would have cost from the first: so pages are small where nothing is said.
+    ///
+    /// In memory on demand, a large page that came by itself is given up when memory is out, if half
+    /// of it or more holds nothing but zeros: these pages are absent then, as if they had been
+    /// decommitted, and come with a touch.
     Auto,
     /// Large pages of 2^`bits` bytes and nothing else: refused unless an address that was asked
     /// for, and the length, are multiples of that. Where the manager chooses the place, it chooses

@@ -27,6 +27,9 @@ pub struct Stats {
     pub quarantined: usize,
     /// Pages that were moved to other frames so far, so that memory became one piece.
     pub moved_pages: u64,
+    /// Pages of memory on demand that held nothing but zeros, in large pages that were given up
+    /// under pressure, so far.
+    pub reclaimed_pages: u64,
     /// Frames that are mapped a second time, in the direct map.
     pub direct_map_frames: usize,
     /// Page tables of the direct map; 0 without one.
@@ -39,7 +42,7 @@ pub struct Stats {
 
 impl Stats {
     /// Bytes of RAM that nobody uses: in free untypeds, objects that are ready to be handed out,
-    /// page tables that are kept empty or held back, and what was mapped for book-keeping, which
+    /// page tables that are kept empty, what is held back, and what was mapped for book-keeping, which
     /// serves again.
     /// How much of it can be had in pieces of one size, [`crate::Vmm::obtainable`] says.
     pub fn free_bytes(&self) -> usize {

@@ -57,6 +57,25 @@ impl Run<'_> {
         made
     }
 
+    /// A369: so many pages of memory on demand that held nothing but zeros were given back.
+    pub(in super::super) fn follow_reclaimed(&mut self, count: u64) {
+        let mut gone = 0;
+        let places: Vec<_> = self.state.spaces.iter().flat_map(dense_regions).collect();
+        for (id, range) in places {
+            let space = self.state.space(id).expect("it is there");
+            let pages: Vec<_> =
+                space.pages.range(range).map(|(&at, page)| (at, page.cell)).collect();
+            for (at, cell) in pages {
+                if self.host.vmm.mapping_at(id, at).expect("a space").is_none() {
+                    assert!(self.state.may_be_zeros(cell), "{at:#x} of {id:?} is gone");
+                    self.state.space_mut(id).pages.remove(&at);
+                    gone += 1;
+                }
+            }
+        }
+        assert_eq!(gone, count, "pages that were given back");
+    }
+
     /// Whether small pages in all of a place are alike, and nobody else's.
     fn can_be_large(&self, id: SpaceId, place: Range<usize>) -> bool {
         let Some(space) = self.state.space(id) else { return false };

@@ -18,6 +18,7 @@ on_each!(
     where_memory_is_short_they_are_whole_again_at_once,
     what_could_not_be_joined_is_joined_later,
     what_was_changed_since_stays_as_it_is,
+    a_table_that_is_left_in_its_place_is_not_in_the_way,
     a_clone_of_a_space_that_is_refused_leaves_large_pages_whole,
     no_write_is_lost_when_a_page_is_cut_or_joined,
 );
@@ -257,6 +258,33 @@ fn what_was_changed_since_stays_as_it_is(target: Target) {
     host.spaces.truncate(1);
     settle(&mut host);
     assert!(host.vmm.bookkeeping_bytes_used() <= used + 2 * PAGE);
+}
+
+/// A109: the table of the small pages is mapped, and nothing that follows is granted.
+fn a_table_that_is_left_in_its_place_is_not_in_the_way(target: Target) {
+    let mut absent = 0;
+    for tables in 1..4 {
+        let mut host = Fixture::roomy(target);
+        let large = Large::map(&mut host, 1);
+        let seen = AtomicUsize::new(0);
+        let picks = move |made| {
+            let order = Ordering::Relaxed;
+            let before = seen.fetch_add(usize::from(made == CallKind::TableMap), order);
+            before >= tables
+        };
+        host.kernel().fail_when(picks, KernelError::IllegalOperation);
+        let split = host.vmm.split_region(large.region, 3);
+        host.kernel().disarm();
+        if split.is_ok() {
+            continue;
+        }
+        let vspace = host.vmm.vspace(large.space).expect("a space");
+        absent += usize::from(host.kernel().mapping(vspace, large.start).is_none());
+        host.vmm.validate().expect("what could not be undone is recorded");
+        host.vmm.trim().expect("nothing is refused any more");
+        large.assert_is(&host, large.pages);
+    }
+    assert_ne!(absent, 0, "a touch of it would have faulted");
 }
 
 /// A109: those of a region that was cloned before another was refused.

@@ -27,15 +27,15 @@ on_each!(
 );
 
 /// A region on demand for this many large pages, at an aligned address, in a space of its own.
-struct Dense {
-    space: SpaceId,
-    region: RegionId,
-    start: usize,
-    per_large: usize,
+pub(super) struct Dense {
+    pub space: SpaceId,
+    pub region: RegionId,
+    pub start: usize,
+    pub per_large: usize,
 }
 
 impl Dense {
-    fn new(host: &mut Fixture<'_>, large: usize, around: u8) -> Dense {
+    pub(super) fn new(host: &mut Fixture<'_>, large: usize, around: u8) -> Dense {
         Dense::with(host, large, around, PageSize::Auto)
     }
 
@@ -47,12 +47,12 @@ impl Dense {
         Dense { space, region: region.expect("addresses"), start, per_large }
     }
 
-    fn at(&self, page: usize) -> usize {
+    pub(super) fn at(&self, page: usize) -> usize {
         self.start + page * PAGE
     }
 
     /// Touches one page for writing, which must be resolved.
-    fn touch(&self, host: &mut Fixture<'_>, page: usize) {
+    pub(super) fn touch(&self, host: &mut Fixture<'_>, page: usize) {
         let address = self.at(page) + 8;
         let fault = PageFault { address, access: Access::Write, present: false, ip: 0x1000 };
         let resolution = host.vmm.resolve_fault(self.space, &fault).expect("memory");
@@ -61,7 +61,7 @@ impl Dense {
     }
 
     /// Touches those of a large page's that are not there, and writes to each.
-    fn fill(&self, host: &mut Fixture<'_>, large: usize) {
+    pub(super) fn fill(&self, host: &mut Fixture<'_>, large: usize) {
         for page in large * self.per_large..(large + 1) * self.per_large {
             if host.vmm.mapping_at(self.space, self.at(page)).expect("a space").is_none() {
                 self.touch(host, page);
@@ -71,7 +71,7 @@ impl Dense {
     }
 
     /// How many of its pages are there, and how many of those in large ones.
-    fn pages(&self, host: &Fixture<'_>) -> (usize, usize) {
+    pub(super) fn pages(&self, host: &Fixture<'_>) -> (usize, usize) {
         let all = host.vmm.space_summary(self.space).expect("a space").mapped_pages;
         (all, host.vmm.large_pages_in(self.region).expect("a region"))
     }

@@ -22,6 +22,7 @@
 //!   large_on_demand.rs  large pages that touches bring, and that are made of small ones
 //!   large_ahead.rs      large pages that are made of small ones in the background
 //!   large_meanwhile.rs  requests for such pages meanwhile
+//!   large_given_up.rs   large pages that are given up when memory is short
 //!   cuts.rs        large pages that are cut, and whole again where that was in vain
 //!   dumps.rs       a dump of a space and of memory, line by line
 //!   bookkeeping.rs the memory of the manager's own records
@@ -41,7 +42,7 @@
 //! ```
 //!
 //! Checks A1–A12 of `MODEL.md` one by one, A67–A72, A80–A89, A91, A94, A96–A99, A106, A107, A109,
-//! A110, A112, A113, A118, A119, A210–A212, A264, I14, I15, I22, I29, I34 and I46.
+//! A110, A112, A113, A118, A119, A210–A212, A264, A369–A371, I14, I15, I22, I29, I34 and I46.
 //!
 //! A275, A276 and I48 too: `passages.rs`.
 
@@ -66,6 +67,7 @@ mod in_parts;
 mod in_place;
 mod in_use;
 mod large_ahead;
+mod large_given_up;
 mod large_meanwhile;
 mod large_on_demand;
 mod last_pages;

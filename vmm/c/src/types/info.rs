@@ -81,6 +81,9 @@ pub struct vmm_stats_t {
     pub kernel_calls: u64,
     /// Pages that were moved to other frames so far, so that free memory became one piece.
     pub moved_pages: u64,
+    /// Pages of memory on demand that held nothing but zeros, in large pages that were given up
+    /// when memory was short, so far.
+    pub reclaimed_pages: u64,
     /// All memory that came in.
     pub total_bytes: size_t,
     /// What nobody uses of it.
@@ -180,6 +183,7 @@ impl From<&Stats> for vmm_stats_t {
         vmm_stats_t {
             kernel_calls: stats.calls.total() as u64,
             moved_pages: stats.moved_pages,
+            reclaimed_pages: stats.reclaimed_pages,
             total_bytes: memory.total_bytes,
             free_bytes: stats.free_bytes(),
             largest_free_bytes: memory.largest_free_bytes,
