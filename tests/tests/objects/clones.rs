@@ -11,6 +11,7 @@ use vmm_service::objects::protocol::{
 };
 
 use crate::support::Target;
+use crate::time::woken;
 use crate::world::{A, B, C, D, PAGE, Program, World, account};
 
 const BOTH: Rights = Rights::READ_WRITE;
@@ -295,6 +296,38 @@ fn a_clone_that_is_refused_leaves_nothing() {
     assert_eq!(world.ask(program, CLONE, &[A, C]), Err(short));
     world.finish(program, Request::Destroy {}, &[C]);
     assert_eq!(figures(&mut world, program), before);
+}
+
+/// A162 A231: a clone whose capability the guarantee lacks for now waits with what is cloned already,
+/// and is done when that has come back.
+#[test]
+fn a_clone_that_waits_for_its_account_goes_on() {
+    for (pages, mapped, before) in [(80, false, 1), (200, true, 5), (20, true, 0)] {
+        let (mut world, program) = filled(pages);
+        if mapped {
+            world.map(program, A, 1, Rights::READ);
+        }
+        let waits = AccountOptions::OVERCOMMIT | AccountOptions::WAIT;
+        world.ask(program, account(MANY, waits, C), &[ACCOUNT_SLOT]).unwrap();
+        // The last badges that there are.
+        world.memory(program, 1, D);
+        let left = MANY.minus(world.used(program, ACCOUNT_SLOT)).unwrap();
+        let amounts = Amounts::NONE.with(Resource::Badges, left.of(Resource::Badges) - 1);
+        let rest = account(amounts, AccountOptions::empty(), D + 1);
+        world.ask(program, rest, &[ACCOUNT_SLOT]).unwrap();
+        for _ in 0..before {
+            assert_eq!(world.ask(program, CLONE, &[A, C]), Ok(Answer::More {}));
+        }
+        let slot = world.ask_to_wait(program, CLONE, &[A, C]).expect("it waits for a badge");
+        assert_eq!((world.objects.waiting(), world.objects.clones_being_made()), (1, 1));
+        world.reap();
+        assert_eq!(woken(&mut world), []);
+        assert!(world.is_empty(program, B));
+        world.finish(program, Request::Destroy {}, &[D]);
+        assert_eq!(woken(&mut world), [(slot, Ok(Answer::Done {}))], "{pages} pages");
+        assert_eq!(world.objects.clones_being_made(), 0);
+        assert_eq!(contents(&mut world, program, B, pages), as_filled(pages));
+    }
 }
 
 /// A262: a page that a pager shares is copied, as are those behind it.

@@ -291,6 +291,37 @@ fn who_waits_in_the_slot_of_one_that_ends_waits_on() {
     assert_eq!(woken(&mut world), [(slots[1], none)]);
 }
 
+/// A323 A324: whose right is in the slot of a thread that ends is answered at the end of that thread,
+/// also where what it waits for ends before.
+#[test]
+fn who_waits_in_the_slot_of_one_that_ends_is_told_in_vain_later() {
+    for supplies in [false, true] {
+        let (mut world, pager, reader, start) = scene(4, 4);
+        world.objects.note_started(&pager.start, 90);
+        begin(&mut world, pager, C, FaultPolicy::Program);
+        let (request, asked) = match supplies {
+            false => (WAIT, &BOTH[..1]),
+            true => (then_wait(0, FOREVER), BOTH),
+        };
+        let first = world.ask_to_wait(pager, WAIT, &[A]).unwrap();
+        let second = world.ask_to_wait(pager, request, asked).unwrap();
+        world.caller_ends(first);
+        world.fixture.kernel().fail_nth(1, vmm::KernelError::IllegalOperation);
+        world.ask(pager, END, &[C]).unwrap_err();
+        assert!(!world.fixture.kernel().disarm());
+        world.objects.nobody_waits(first);
+        world.finish(reader, Request::Unmap { address: start }, &[SPACE_SLOT]);
+        world.finish(pager, Request::Destroy {}, &[A]);
+        assert!(world.is_empty(pager, A), "the memory has ended");
+        assert_eq!(woken(&mut world), [], "its slot is that of one that ends");
+        // What is kept is given before the thread is gone.
+        assert!(world.objects.reap_step(&mut world.fixture.vmm).unwrap());
+        let answer = if supplies { wanted(1, None) } else { GONE };
+        assert_eq!(woken(&mut world), [(second, answer)]);
+        world.reap();
+    }
+}
+
 /// A325: a pager that had its turn is told of a page when the others had theirs, and not before;
 /// however often it waits.
 #[test]
