@@ -248,8 +248,11 @@ impl Shortage {
 /// needs several, so that each call of it that takes memory has some cleared.
 const PIECES: [u8; 2] = [19, 13];
 
+/// The size of a page: each is cleared by itself.
+const SMALLEST: u8 = 12;
+
 /// Takes something but for what is left of it, and all memory but for pieces that were used, none of
-/// which one call may clear.
+/// which a call may clear by itself.
 pub fn uncleared(fixture: &mut Fixture<'static>, short: Shortage) -> Ballast {
     let Shortage { load, left, size_bits } = short;
     let count = if short.is_in_one_piece() { 8 } else { 2 * ENOUGH };
@@ -257,7 +260,7 @@ pub fn uncleared(fixture: &mut Fixture<'static>, short: Shortage) -> Ballast {
     let mut pieces: Vec<_> = (0..count).map(|_| fixture.vmm.allocate(piece).unwrap()).collect();
     let large = fixture.vmm.allocate(Blueprint::Untyped { size_bits: PIECES[0] }).unwrap();
     let mut ballast = load(fixture, left);
-    fixture.vmm.limit_clearing(PAGE);
+    fixture.vmm.limit_clearing(PAGE - 1);
     if !short.is_in_one_piece() {
         // What one piece must have is had of this one, which is cleared last.
         fixture.vmm.free(large).unwrap();
@@ -282,8 +285,19 @@ pub fn uncleared(fixture: &mut Fixture<'static>, short: Shortage) -> Ballast {
 
 /// Each want of something, with memory in each size of pieces.
 pub fn shortages() -> impl Iterator<Item = Shortage> {
+    shortages_of(&PIECES)
+}
+
+/// The same, also with memory in pages each of which is cleared by itself.
+pub fn all_shortages() -> impl Iterator<Item = Shortage> {
+    shortages_of(&PIECES).chain(shortages_of(&[SMALLEST]))
+}
+
+fn shortages_of(sizes: &'static [u8]) -> impl Iterator<Item = Shortage> {
     let all = SHORT.into_iter().flat_map(|load| (0..3).map(move |left| (load, left)));
-    all.flat_map(|(load, left)| PIECES.map(|size_bits| Shortage { load, left, size_bits }))
+    all.flat_map(move |(load, left)| {
+        sizes.iter().map(move |&size_bits| Shortage { load, left, size_bits })
+    })
 }
 
 /// A352: memory that is free and not cleared is memory: what needs some is not refused where one

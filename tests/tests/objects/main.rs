@@ -23,6 +23,7 @@
 //! | `foreseen` | random histories, each answer of which a reference model foresees |
 //! | `failures` | each kernel call of each request fails: nothing is lost |
 //! | `changing`, `changing_programs`, `changing_failures` | the same of requests that change what is there |
+//! | `not_cleared` | what takes memory that is free and not cleared, of scenes in no table |
 //! | `touch_failures` | the same of touches of pages |
 //! | `starved` | n pages, slots or nodes are left for each request: nothing is lost |
 //! | `hostile` | random messages, with capabilities right and wrong: nothing and nobody is harmed |
@@ -90,6 +91,7 @@ mod locating;
 mod memory_waits;
 mod moving;
 mod neighbours;
+mod not_cleared;
 mod paging;
 mod parts;
 mod physical;
