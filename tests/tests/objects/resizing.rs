@@ -7,6 +7,7 @@ use vmm_service::objects::protocol::{
     SPACE_SLOT,
 };
 
+use crate::support::Target;
 use crate::world::{A, B, C, PAGE, Program, World, account};
 
 const BOTH: &[u32] = &[A, ACCOUNT_SLOT];
@@ -158,4 +159,66 @@ fn pages_that_lie_scattered_do_not_move() {
         assert_eq!(grown, expected, "{runs} runs");
         holds(&mut world, program, start + 64 * PAGE, 32);
     }
+}
+
+/// A program with memory of so many pages in A, of which more lie each by itself than one request
+/// moves, and with other memory in B behind a hole of `hole` pages.
+fn scattered(pages: u32, hole: u32) -> (World, Program) {
+    let all = Amounts([3000, 1000, 20_000, 500, 200, 4000, 10_000, 0]);
+    let mut world = World::of(Target::Ia32, all);
+    let program = world.program(Amounts([2000, 100, 4000, 20, 10, 100, 300, 0]));
+    world.memory(program, pages, A);
+    world.memory(program, hole, C);
+    world.memory(program, 1, B);
+    world.finish(program, Request::Destroy {}, &[C]);
+    world.reap();
+    scatter(&mut world, program);
+    (world, program)
+}
+
+fn scatter(world: &mut World, program: Program) {
+    let runs = MAX_RUNS + 1;
+    let start = world.map(program, A, 2 * runs, Rights::READ_WRITE);
+    for run in 0..runs as usize {
+        write(world, program, start + 2 * run * PAGE, run);
+    }
+    world.finish(program, Request::Unmap { address: start }, &[SPACE_SLOT]);
+}
+
+/// A161: memory grows where it is, as far as nothing lies behind it, and where it had its pages
+/// before.
+#[test]
+fn pages_that_lie_scattered_stay_where_there_is_room() {
+    let pages = 2 * (MAX_RUNS + 1);
+    let (mut world, program) = scattered(pages, 20);
+    world.refused(program, resize(pages + 21), BOTH, Refusal::NoRoom {});
+    assert_eq!(world.ask(program, resize(pages + 20), BOTH), Ok(Answer::Done {}));
+    world.refused(program, resize(pages + 21), BOTH, Refusal::NoRoom {});
+    // Its addresses stay its own.
+    world.finish(program, resize(pages + 10), BOTH);
+    world.memory(program, 10, C);
+    assert_eq!(world.ask(program, resize(pages + 20), BOTH), Ok(Answer::Done {}));
+    let start = world.map(program, A, pages + 20, Rights::READ_WRITE);
+    holds(&mut world, program, start + 64 * PAGE, 32);
+    write(&mut world, program, start + (pages as usize + 19) * PAGE, 7);
+}
+
+/// A161: what has moved has room for as much again, and for no more where other memory lies behind.
+#[test]
+fn what_has_moved_grows_in_place() {
+    let pages = 2 * (MAX_RUNS + 1);
+    let all = Amounts([3000, 1000, 20_000, 500, 200, 4000, 10_000, 0]);
+    let mut world = World::of(Target::Ia32, all);
+    let program = world.program(Amounts([2000, 100, 4000, 20, 10, 100, 300, 0]));
+    world.memory(program, 4, A);
+    world.memory(program, 1, B);
+    assert_eq!(world.ask(program, resize(pages), BOTH), Ok(Answer::Done {}));
+    // More than is free before it.
+    world.memory(program, 8, C);
+    scatter(&mut world, program);
+    assert_eq!(world.ask(program, resize(2 * pages), BOTH), Ok(Answer::Done {}));
+    world.refused(program, resize(2 * pages + 1), BOTH, Refusal::NoRoom {});
+    let start = world.map(program, A, 2 * pages, Rights::READ);
+    holds(&mut world, program, start + 64 * PAGE, 32);
+    holds(&mut world, program, start + (2 * pages as usize - 1) * PAGE, 0);
 }
