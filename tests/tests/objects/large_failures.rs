@@ -141,3 +141,20 @@ fn large_pages_are_set_aside_together_and_given_back() {
         assert!(after - free(&mut fixture) < bytes / 2);
     }
 }
+
+/// A289: a page of records is taken where large pages are set aside, and none where there are none.
+#[test]
+fn records_of_large_pages_are_taken_for_those_alone() {
+    let mut fixture = Fixture::new(Machine::roomy(Target::Ia32));
+    fixture.kernel().bound_calls(None);
+    let endpoint = fixture.vmm.allocate(Blueprint::Endpoint).unwrap().slot();
+    let taken = [0, 0, 1, 2].map(|large| {
+        let before = fixture.vmm.stats().bookkeeping_pages;
+        let amounts = only(Resource::LargePages, large);
+        let objects = Objects::new(&mut fixture.vmm, endpoint, amounts).unwrap();
+        objects.close(&mut fixture.vmm).unwrap();
+        fixture.vmm.stats().bookkeeping_pages - before
+    });
+    // The first has the manager's own records made, too.
+    assert_eq!([taken[2] - taken[1], taken[3] - taken[1]], [1, 1], "{taken:?}");
+}
