@@ -9,6 +9,7 @@ use vmm_service::protocol::{
 use vmm_service::{ClientId, Error, ImageError, Program, Start};
 use vmm_tests::model::Cap;
 
+use crate::support::ballast::Ballast;
 use crate::world::{AMPLE, World};
 
 /// An ELF file for IA32 with these segments: type, address, bytes of memory, flags (1 execute,
@@ -190,6 +191,30 @@ fn a_program_beyond_its_limits_is_not_loaded() {
         world.service.kill(client).unwrap();
         world.work();
     }
+}
+
+/// What is to be cleared is left to who loads it: such a program was promised nothing.
+#[test]
+fn a_program_is_not_loaded_where_one_call_may_not_clear_what_it_takes() {
+    let mut world = World::new();
+    let client = world.client(AMPLE, None);
+    let vmm = &mut world.fixture.vmm;
+    let piece = vmm.allocate(Blueprint::Untyped { size_bits: 19 }).unwrap();
+    let ballast = Ballast::of_frames(&mut world.fixture, 0);
+    world.fixture.vmm.limit_clearing(1 << 12);
+    world.fixture.vmm.free(piece).unwrap();
+    let refused = load(&mut world, client, &program());
+    let allocator = match refused {
+        Err(Error::Manager(vmm::Error::Allocator(error))) => error,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(allocator, vmm::AllocatorError::NeedsClearing { .. }), "{allocator:?}");
+    world.service.kill(client).unwrap();
+    world.work();
+    world.fixture.vmm.limit_clearing(usize::MAX);
+    ballast.drop(&mut world.fixture);
+    let client = world.client(AMPLE, None);
+    load(&mut world, client, &program()).unwrap();
 }
 
 /// Each refusal says what is wrong, and of which value.
