@@ -18,7 +18,7 @@ use vmm_client::objects::{
 
 use super::answers::{large_bits, page_rights, refuse, short, Answered, Refused, NODE};
 use super::capabilities::Place;
-use super::service::{clearing, Objects};
+use super::service::Objects;
 use super::state::charge::{charge, refund};
 use super::state::counts::{add, sub};
 use super::state::large::LargePage;
@@ -132,7 +132,8 @@ impl<'p> Objects<'p> {
     }
 
     /// Maps the large pages of a memory object that these pages of a mapping, which is that
-    /// region, lie in and that are not mapped yet. Two kernel calls each.
+    /// region, lie in and that are not mapped yet. Two kernel calls each. What is to be cleared for
+    /// that is its caller's matter.
     pub(super) fn bring_large<K: Kernel + Memory<'p>>(
         &mut self,
         vmm: &mut Vmm<'p, K>,
@@ -147,7 +148,7 @@ impl<'p> Objects<'p> {
             if vmm.mapping_at(into.space(), address)?.is_none() {
                 let large = self.commit_large(vmm, memory, (mapping.first.get() + at) / unit)?;
                 let all = Pages::at(large.address()).count(unit as usize);
-                clearing(vmm, |vmm| vmm.share_into_with(own, all, (into, at as usize), rights))?;
+                vmm.share_into_with(own, all, (into, at as usize), rights)?;
             }
             at += unit;
         }

@@ -372,7 +372,9 @@ pub(super) fn set_rights<'p, K: Kernel + Memory<'p>>(
         }
         if page > begin {
             let there = Pages::at(at(begin)).count((page - begin) as usize);
-            clearing(vmm, |vmm| vmm.protect(space, there, page_rights(rights)))?;
+            // Neither end cuts an extent, so that it takes no memory: no page beside is there, or
+            // the mapping was cut.
+            vmm.protect(space, there, page_rights(rights))?;
         } else {
             page += unit;
         }

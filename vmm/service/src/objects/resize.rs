@@ -132,7 +132,8 @@ fn extend<'p, K: Kernel + Memory<'p>>(
     let behind = region.start().bits() + (has << vmm.geometry().page_bits);
     let like = RegionOptions::new(pages - has).rights(stored(options)).named("memory");
     let more = clearing(vmm, |vmm| vmm.reserve(region.space(), &like.at(behind)))?;
-    let merged = clearing(vmm, |vmm| vmm.merge_regions(region, more));
+    // That takes no memory.
+    let merged = vmm.merge_regions(region, more);
     if merged.is_err() {
         vmm.release(more)?;
     }
