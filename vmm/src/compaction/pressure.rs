@@ -22,6 +22,37 @@ const MAX_ROUNDS: usize = SINGLE_ROUNDS + 8;
 /// The same for one that wants large pages, which are gained one by one.
 const MAX_ROUNDS_FOR_LARGE: usize = 1024;
 
+/// What is done for a request that finds no memory, and what of it was done.
+struct Relief {
+    /// The size, in bits, of what is missing.
+    missing: u8,
+    /// What is tried next.
+    next: Step,
+    /// Rounds of compaction so far.
+    round: usize,
+    doubled: u8,
+    /// Pages that may be moved yet.
+    budget: usize,
+    /// Whether large pages may be given up.
+    reclaims: bool,
+}
+
+/// A way to memory, the cheaper ones first.
+enum Step {
+    /// What earlier requests were refused to give back is nobody's, and the large frame of a
+    /// promotion is wanted by nobody.
+    GiveBack,
+    /// Pages are moved.
+    Compact,
+    /// Large pages of which little is used are given up.
+    Reclaim,
+    /// What is held back for that serves the request: to refuse it beside that is worse than to
+    /// give up fewer large pages later.
+    Release,
+    /// There is no other.
+    End,
+}
+
 impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     /// Makes a request that leaves all as it was when it fails. Where it finds no memory, pages are
     /// moved so that a piece of the size it wants is free, and it is made again.
@@ -32,7 +63,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<T> {
         match request(self) {
             Err(Error::Allocator(error @ untyped_alloc::Error::OutOfMemory { .. })) => {
-                self.compact_for(error, request)
+                self.relieve_for(error, false, request)
             }
             made => made,
         }
@@ -48,7 +79,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ) -> Result<T> {
         match request(self) {
             Err(Error::Allocator(error @ untyped_alloc::Error::OutOfMemory { .. })) => {
-                self.reclaim_for(error, request)
+                self.relieve_for(error, true, request)
             }
             made => made,
         }
@@ -56,82 +87,19 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
 
     #[cold]
     #[inline(never)]
-    fn reclaim_for<T>(
-        &mut self,
-        error: untyped_alloc::Error,
-        mut request: impl FnMut(&mut Self) -> Result<T>,
-    ) -> Result<T> {
-        let mut made = self.try_compact_for(error, &mut request);
-        if self.compaction.most_pages == usize::MAX {
-            while is_out_of_memory(&made) && self.reclaim() {
-                made = request(self);
-            }
-        } else if is_out_of_memory(&made) && self.can_reclaim() {
-            // That takes longer than one request may.
-            self.promotions.reclaim_due = true;
-            return made;
-        }
-        self.with_what_is_held(made, request)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn compact_for<T>(
-        &mut self,
-        error: untyped_alloc::Error,
-        mut request: impl FnMut(&mut Self) -> Result<T>,
-    ) -> Result<T> {
-        let made = self.try_compact_for(error, &mut request);
-        self.with_what_is_held(made, request)
-    }
-
-    /// Makes a request that found no memory again, with the frames that are held back: to refuse it
-    /// beside them is worse than to give up fewer large pages later.
-    fn with_what_is_held<T>(
-        &mut self,
-        made: Result<T>,
-        mut request: impl FnMut(&mut Self) -> Result<T>,
-    ) -> Result<T> {
-        match is_out_of_memory(&made) && self.alloc.release_held_frames() {
-            true => request(self),
-            false => made,
-        }
-    }
-
-    fn try_compact_for<T>(
+    fn relieve_for<T>(
         &mut self,
         mut error: untyped_alloc::Error,
-        request: &mut impl FnMut(&mut Self) -> Result<T>,
+        reclaims: bool,
+        mut request: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        // What earlier requests were refused to give back is nobody's, and the large frame of a
-        // promotion is wanted by nobody.
-        if self.abandon_promotion() | self.give_back_refused() {
-            match request(self) {
-                Err(Error::Allocator(again)) => error = again,
-                made => return made,
-            }
-        }
-        let mut budget = self.compaction.most_pages;
-        let (bounded, mut doubled) = (budget != usize::MAX, 0);
-        for round in 0.. {
-            let untyped_alloc::Error::OutOfMemory { size_bits, .. } = error else { break };
-            let most = match self.geometry.level_of_frame(size_bits) {
-                _ if bounded => 1,
-                Some(_) if size_bits != self.geometry.page_bits => MAX_ROUNDS_FOR_LARGE,
-                _ => MAX_ROUNDS,
-            };
-            if round == most {
+        let budget = self.compaction.most_pages;
+        let (next, missing) = (Step::GiveBack, 0);
+        let mut relief = Relief { missing, next, round: 0, doubled: 0, budget, reclaims };
+        while let untyped_alloc::Error::OutOfMemory { size_bits, .. } = error {
+            relief.missing = size_bits;
+            if !self.relieve(&mut relief) {
                 break;
-            }
-            doubled += u8::from(most == MAX_ROUNDS && round >= SINGLE_ROUNDS);
-            match self.compact_up_to(size_bits, &mut doubled, &mut budget) {
-                Ok(Compacted::Gained) => {}
-                Ok(Compacted::BrokenOff) => {
-                    self.compaction.due = Some(size_bits);
-                    break;
-                }
-                // What stands in the way of that is not what the caller asked for.
-                Ok(Compacted::Nothing) | Err(_) => break,
             }
             match request(self) {
                 Err(Error::Allocator(again)) => error = again,
@@ -139,6 +107,66 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             }
         }
         Err(error.into())
+    }
+
+    /// Gains memory in the next way that there is; says whether there may be some.
+    fn relieve(&mut self, relief: &mut Relief) -> bool {
+        loop {
+            let (gained, next) = match relief.next {
+                Step::GiveBack => {
+                    let gained = self.abandon_promotion() | self.give_back_refused();
+                    (gained, Step::Compact)
+                }
+                Step::Compact => match self.compact_round(relief) {
+                    true => (true, Step::Compact),
+                    false => (false, Step::Reclaim),
+                },
+                Step::Reclaim if !relief.reclaims => (false, Step::Release),
+                Step::Reclaim if self.compaction.most_pages != usize::MAX => {
+                    // That takes longer than one request may.
+                    self.promotions.reclaim_due = self.can_reclaim();
+                    match self.promotions.reclaim_due {
+                        true => (false, Step::End),
+                        false => (false, Step::Release),
+                    }
+                }
+                Step::Reclaim => match self.reclaim() {
+                    true => (true, Step::Reclaim),
+                    false => (false, Step::Release),
+                },
+                Step::Release => (self.alloc.release_held_frames(), Step::End),
+                Step::End => return false,
+            };
+            relief.next = next;
+            if gained {
+                return true;
+            }
+        }
+    }
+
+    /// Moves pages so that what is missing is there; says whether there may be some.
+    fn compact_round(&mut self, relief: &mut Relief) -> bool {
+        let size_bits = relief.missing;
+        let bounded = self.compaction.most_pages != usize::MAX;
+        let most = match self.geometry.level_of_frame(size_bits) {
+            _ if bounded => 1,
+            Some(_) if size_bits != self.geometry.page_bits => MAX_ROUNDS_FOR_LARGE,
+            _ => MAX_ROUNDS,
+        };
+        if relief.round >= most {
+            return false;
+        }
+        relief.doubled += u8::from(most == MAX_ROUNDS && relief.round >= SINGLE_ROUNDS);
+        relief.round += 1;
+        match self.compact_up_to(size_bits, &mut relief.doubled, &mut relief.budget) {
+            Ok(Compacted::Gained) => true,
+            Ok(Compacted::BrokenOff) => {
+                self.compaction.due = Some(size_bits);
+                false
+            }
+            // What stands in the way of that is not what the caller asked for.
+            Ok(Compacted::Nothing) | Err(_) => false,
+        }
     }
 
     /// Gains a block of 2^`bits` bytes times 2^`doubled`, or as large a one as can be: that is left
@@ -192,9 +220,4 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         }
         Ok(self.compaction_is_due())
     }
-}
-
-/// Whether a request was refused for want of memory.
-fn is_out_of_memory<T>(made: &Result<T>) -> bool {
-    matches!(made, Err(Error::Allocator(untyped_alloc::Error::OutOfMemory { .. })))
 }
