@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory objects made smaller and larger.
 
-use vmm::{Access, Invocation};
+use vmm::{Access, Invocation, RegionOptions};
 use vmm_service::objects::protocol::{
     ACCOUNT_SLOT, AccountOptions, Amounts, Answer, MAX_RUNS, Refusal, Request, Resource, Rights,
     SPACE_SLOT,
@@ -201,6 +201,32 @@ fn pages_that_lie_scattered_stay_where_there_is_room() {
     let start = world.map(program, A, pages + 20, Rights::READ_WRITE);
     holds(&mut world, program, start + 64 * PAGE, 32);
     write(&mut world, program, start + (pages as usize + 19) * PAGE, 7);
+}
+
+/// A161: what is short is told, also where there is another reason that it cannot move.
+#[test]
+fn pages_that_lie_scattered_lack_memory_not_room() {
+    let pages = 2 * (MAX_RUNS + 1);
+    let (mut world, program) = scattered(pages, 20);
+    world.objects.stretch(&mut world.fixture.vmm, 40).unwrap();
+    // Pages, and then what regions are recorded in.
+    let own = world.fixture.vmm.own_space();
+    let vmm = &mut world.fixture.vmm;
+    let mut ballast = Vec::new();
+    for size in [64, 1] {
+        while let Ok(region) = vmm.map(own, &RegionOptions::new(size)) {
+            ballast.push(region);
+        }
+    }
+    while let Ok(region) = vmm.reserve(own, &RegionOptions::new(1)) {
+        ballast.push(region);
+    }
+    let grown = world.ask(program, resize(pages + 10), BOTH);
+    assert!(matches!(grown, Err(Refusal::OutOfMemory { .. })), "{grown:?}");
+    for region in ballast {
+        world.fixture.vmm.release(region).expect("a region");
+    }
+    assert_eq!(world.ask(program, resize(pages + 10), BOTH), Ok(Answer::Done {}));
 }
 
 /// A161: what has moved has room for as much again, and for no more where other memory lies behind.

@@ -9,7 +9,7 @@
 //!             pages move, which takes no kernel call
 //! ```
 
-use vmm::{Kernel, Memory, Pages, Placement, RegionId, RegionOptions, SpaceId, Vmm};
+use vmm::{Blame, Kernel, Memory, Pages, Placement, RegionId, RegionOptions, SpaceId, Vmm};
 use vmm_client::objects::{Answer, MemoryOptions, Refusal, MAX_PAGES, MAX_RUNS};
 
 use super::answers::{narrow, refuse, short, Answered, Refused};
@@ -89,8 +89,15 @@ fn grow<'p, K: Kernel + Memory<'p>>(
     let failed = |error| (region, refuse(error));
     let has = vmm.region_info(region).map_err(failed)?.range.pages();
     let wanted = pages as usize;
-    if wanted <= has || extend(vmm, (region, options), has, wanted).is_ok() {
-        return Ok(region);
+    let extended = match wanted <= has {
+        true => Ok(()),
+        false => extend(vmm, (region, options), has, wanted),
+    };
+    match extended {
+        Ok(()) => return Ok(region),
+        // What lies behind it is in the way.
+        Err(error) if error.blame() == Blame::Caller => {}
+        Err(error) => return Err(failed(error)),
     }
     let (most, runs) = (MAX_RUNS as usize, vmm.runs_in(region, MAX_RUNS as usize + 1));
     if runs.map_err(failed)? > most {
