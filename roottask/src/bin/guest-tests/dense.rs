@@ -22,7 +22,6 @@ use crate::probe::word;
 crate::table::tests!("dense":
     memory_becomes_large_while_a_program_goes_over_it,
     memory_is_small_still_where_that_is_given_up,
-    a_large_page_of_zeros_is_given_up_when_memory_is_out,
 );
 
 const PAGE: usize = 4096;
@@ -180,48 +179,4 @@ fn memory_is_small_still_where_that_is_given_up(context: &mut Context) -> Outcom
     check_eq!(vmm.large_pages_in(program.region)?, 0);
     program.check(vmm)?;
     program.release(vmm)
-}
-
-/// A369, A371: the program goes on with what it had, and with clear memory where that was zeros.
-fn a_large_page_of_zeros_is_given_up_when_memory_is_out(context: &mut Context) -> Outcome {
-    const USED: usize = 8;
-    let vmm = &mut context.vmm;
-    let mut program = Program::new(vmm)?;
-    program.walk(vmm, |_| Ok(()))?;
-    if begin(vmm)? {
-        finish(vmm)?;
-        check_eq!(vmm.large_pages_in(program.region)?, LARGE_PAGES);
-        let start = program.region.start().bits();
-        let (own, pages) = (vmm.own_space(), Pages::at(start).count(LARGE_PAGES));
-        let view =
-            vmm.share(program.space, pages, own, &ShareOptions::new().aligned(LARGE_BITS))?;
-        let zeros = (view.start().bits() + USED * PAGE) as *mut u8;
-        // SAFETY: the view has all pages of the program, which does not run, and is writable.
-        unsafe { zeros.write_bytes(0, (LARGE_PAGES - USED) * PAGE) };
-        vmm.release(view)?;
-        let before = vmm.stats();
-        let pages = before.free_bytes() / PAGE;
-        let ballast = vmm.reserve(own, &RegionOptions::new(pages + LARGE_PAGES))?;
-        let mut at = ballast.start().bits();
-        while vmm.populate(own, Pages::at(at)).is_ok() {
-            at += PAGE;
-        }
-        let given_up = vmm.stats().reclaimed_pages - before.reclaimed_pages;
-        check_eq!(given_up as usize, LARGE_PAGES - USED);
-        check_eq!(vmm.large_pages_in(program.region)?, 0);
-        check!((at - ballast.start().bits()) / PAGE > pages);
-        vmm.validate()?;
-        vmm.release(ballast)?;
-        check!(program.walk(vmm, |_| Ok(()))? >= (LARGE_PAGES - USED) / 16);
-        let pages = Pages::at(start).count(LARGE_PAGES);
-        let view = vmm.share(program.space, pages, own, &ShareOptions::new())?;
-        for page in 0..LARGE_PAGES {
-            let walks = if page < USED { 2 } else { 1 };
-            let there = word(view.start().bits() + page * PAGE);
-            check_eq!(there as u32, (walks * (LARGE_PAGES - page)) as u32);
-        }
-        vmm.release(view)?;
-    }
-    program.release(vmm)?;
-    Ok(vmm.trim()?)
 }
