@@ -46,7 +46,7 @@ fn free(vmm: &Manager) -> Free {
     Free { bytes: stats.free_bytes(), slots: stats.allocator.free_slots }
 }
 
-#[root_task]
+#[root_task(stack_size = 128 * 1024)]
 fn main(bootinfo: &sel4::BootInfoPtr) -> Outcome<Never> {
     let mut vmm = start_with(bootinfo, &POOL, &StartOptions::new().clear_when_needed())?;
     let endpoint = vmm.allocate(Blueprint::Endpoint)?;
