@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Frames that are held back for when memory is out.
 //!
-//! To give up a large page of which little is used, what is used has to go elsewhere first; and that
-//! is wanted when there is nothing else. So a few frames are set apart while there is memory.
+//! To give up a large page of which little is used, what is used has to go elsewhere first; and
+//! that is wanted when there is nothing else. So a few frames are set apart while there is memory.
 
 use crate::allocator::{Allocator, ChunkPlan};
 use crate::kernel::Kernel;
-use crate::state::{Apart, Class, Room};
+use crate::state::{Apart, Chunk, Class, Room};
 use crate::types::{Blame, Blueprint, Mobility, Result};
 
 impl Allocator<'_> {
@@ -32,7 +32,7 @@ impl Allocator<'_> {
         let kind = Room::new(true, blueprint);
         let unused =
             [Class::EmptyDirty, Class::EmptyZeroed].map(|it| self.chunks.with_room(it, kind));
-        let fits = |chunk: &&crate::state::Chunk<'_>| (count..=2 * count).contains(&chunk.ready());
+        let fits = |chunk: &&Chunk<'_>| (count..=2 * count).contains(&chunk.ready());
         let chunk = match unused.into_iter().flatten().find(fits) {
             Some(chunk) => chunk,
             None => {

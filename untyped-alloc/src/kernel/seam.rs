@@ -170,16 +170,10 @@ pub trait Memory<'p> {
     /// Reads `bytes.len()` bytes at `vaddr`, all of it mapped readable; of any alignment.
     fn read(&mut self, vaddr: usize, bytes: &mut [u8]);
 
-    /// Whether `bytes` bytes at `vaddr`, all of them mapped readable, 4 KiB aligned, are zero. Other
-    /// threads may write to them meanwhile: what it says of those bytes may be of before or after.
-    fn is_zero(&mut self, vaddr: usize, bytes: usize) -> bool {
-        let mut part = [0; 64];
-        (0..bytes).step_by(part.len()).all(|done| {
-            let part = &mut part[..(bytes - done).min(64)];
-            self.read(vaddr + done, part);
-            part.iter().all(|&byte| byte == 0)
-        })
-    }
+    /// Whether `bytes` bytes at `vaddr`, whole pages of 4 KiB that are mapped readable, are zero.
+    /// Other threads may write to them meanwhile: what it says of those bytes may be of before or
+    /// after.
+    fn is_zero(&mut self, vaddr: usize, bytes: usize) -> bool;
 
     /// Turns the mapped page at `vaddr` (4 KiB, writable, used by nothing else from now on) into
     /// as many book-keeping nodes as fit.

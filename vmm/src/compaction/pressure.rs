@@ -59,14 +59,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[inline(always)]
     pub(crate) fn under_pressure<T>(
         &mut self,
-        mut request: impl FnMut(&mut Self) -> Result<T>,
+        request: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        match request(self) {
-            Err(Error::Allocator(error @ untyped_alloc::Error::OutOfMemory { .. })) => {
-                self.relieve_for(error, false, request)
-            }
-            made => made,
-        }
+        self.make_again(false, request)
     }
 
     /// The same for a request that does not depend on pages being there that hold nothing but
@@ -75,11 +70,20 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     #[inline(always)]
     pub(crate) fn under_pressure_reclaiming<T>(
         &mut self,
+        request: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.make_again(true, request)
+    }
+
+    #[inline(always)]
+    fn make_again<T>(
+        &mut self,
+        reclaims: bool,
         mut request: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<T> {
         match request(self) {
             Err(Error::Allocator(error @ untyped_alloc::Error::OutOfMemory { .. })) => {
-                self.relieve_for(error, true, request)
+                self.relieve_for(error, reclaims, request)
             }
             made => made,
         }

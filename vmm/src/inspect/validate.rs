@@ -141,7 +141,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     }
 
     /// I62: the large frame of a promotion is in the manager's own space, and just the space of its
-    /// place is marked.
+    /// place is marked. I77: frames are held back only where large pages came.
     fn validate_promotion(&self) -> Result<(), Violation> {
         let under_way = self.promotions.under_way.as_ref();
         for space in self.spaces.iter() {
@@ -153,6 +153,8 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             hold("pages of a space in transit come back", at, !its || space.detached.get())?;
             hold("pages in transit are touched, and by others", at, !its || plain)?;
         }
+        let wanted = self.promotions.may_reclaim;
+        hold("frames are held back for large pages", 0, wanted || !self.alloc.holds_frames())?;
         let Some(promotion) = under_way else { return Ok(()) };
         let at = promotion.page.start.bits();
         let aligned = promotion.page.start.is_aligned(promotion.page.size_bits);

@@ -53,7 +53,9 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
     ///   frame, one of which may clear as much as [`Vmm::limit_clearing`] allows;
     /// - up to `most_pages` pages (1 to 64) are copied: three kernel calls each, one in a
     ///   direct map;
-    /// - the large page is mapped: three kernel calls.
+    /// - the large page is mapped: three kernel calls;
+    /// - the round ends: one retype at the most, of frames that are held back for when large pages
+    ///   are given up.
     ///
     /// A thread that touches one of the pages meanwhile has its fault resolved as usual, and goes
     /// on with the page that it had; that page is copied once more. A place that is touched so
@@ -99,7 +101,7 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
             Search::Further => return Ok(true),
             Search::End => {
                 self.promotions.hand = Hand::default();
-                self.hold_while_of_use();
+                self.hold_for_reclaim();
                 return Ok(false);
             }
         };

@@ -41,9 +41,11 @@ impl<'p, K: Kernel + Memory<'p>> Vmm<'p, K> {
         self.hold_for_reclaim();
     }
 
-    /// Without them, large pages are given up only where other frames are ready.
-    fn hold_for_reclaim(&mut self) {
-        if !self.alloc.holds_frames() && self.refill().is_ok() {
+    /// Holds frames back if none are, where large pages came that can be given up: without them,
+    /// that is done only where other frames are ready. O(1) and no kernel call where some are.
+    pub(super) fn hold_for_reclaim(&mut self) {
+        let wanted = self.promotions.may_reclaim && !self.alloc.holds_frames();
+        if wanted && self.refill().is_ok() {
             let _ = self.alloc.hold_frames(&mut self.kernel, HELD);
         }
     }

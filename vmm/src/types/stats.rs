@@ -42,8 +42,8 @@ pub struct Stats {
 
 impl Stats {
     /// Bytes of RAM that nobody uses: in free untypeds, objects that are ready to be handed out,
-    /// page tables that are kept empty, what is held back, and what was mapped for book-keeping, which
-    /// serves again.
+    /// page tables that are kept empty, what is held back, and what was mapped for book-keeping,
+    /// which serves again.
     /// How much of it can be had in pieces of one size, [`crate::Vmm::obtainable`] says.
     pub fn free_bytes(&self) -> usize {
         self.allocator.free_bytes()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Large pages that came by themselves, and are given up when memory is short.
 //!
-//! Checks A369 to A371 and A212 of `MODEL.md`.
+//! Checks A369 to A371, A212 and I77 of `MODEL.md`.
 
 use untyped_alloc::{Blueprint, KernelError};
 use vmm::{Backing, PageSize, Pages, RegionOptions, Rights};
@@ -38,8 +38,8 @@ fn machine(target: Target) -> Machine {
     Machine::with_ram(target, BLOCKS.map(|at| (at, target.large_bits() + 1)).to_vec())
 }
 
-/// A machine with room for six large pages, and memory on demand in it: a large
-/// page's worth of small pages, all written to, and a large page behind them that a touch brought.
+/// A machine with room for six large pages, and memory on demand in it: a large page's worth of
+/// small pages, all written to, and a large page behind them that a touch brought.
 fn with_large(target: Target) -> (Fixture<'static>, Dense) {
     let mut host = Fixture::new(machine(target));
     let dense = Dense::new(&mut host, 3, 1);
@@ -79,7 +79,7 @@ impl Ballast {
     }
 }
 
-/// What was written is there still; these pages of the large one hold zeros, or a touch brings such.
+/// What was written is there still; these pages of the large one hold zeros, or come as such.
 #[track_caller]
 fn assert_holds(host: &mut Fixture<'_>, dense: &Dense, zeros: &[usize]) {
     host.check();
@@ -109,7 +109,7 @@ fn what_holds_zeros_is_given_back_when_memory_is_out(target: Target) {
     assert_holds(&mut host, &dense, &[7, 102]);
 }
 
-/// A369: a touch, an object, a space, a large page.
+/// A369: a touch, a region, an object, a space, pages with contents.
 fn any_request_for_memory_has_them_given_up(target: Target) {
     type Wants = fn(&mut Fixture<'_>, &Dense) -> bool;
     let wants: [(&str, Wants); 5] = [
@@ -159,8 +159,8 @@ fn any_request_for_memory_has_them_given_up(target: Target) {
     }
 }
 
-/// A370: shared, under copy-on-write, told, with a capability that others have, in a region that is
-/// not on demand, or more than half of it in use.
+/// A370: shared, told, with a capability that others have, more than half of it in use, cut by a
+/// caller; and one that was asked for.
 fn what_must_stay_is_not_given_up(target: Target) {
     type Holds = fn(&mut Fixture<'_>, &Dense);
     let large = |dense: &Dense| Pages::at(dense.at(dense.per_large)).count(dense.per_large);
@@ -208,6 +208,15 @@ fn what_must_stay_is_not_given_up(target: Target) {
         assert_eq!(mapped(&host), expected, "{why}");
         assert_holds(&mut host, &dense, &[]);
     }
+    // Of a region that is mapped by request, though all of it is zeros.
+    let mut host = Fixture::new(machine(target));
+    let (space, bits) = (new_space(&mut host), target.large_bits());
+    let asked = RegionOptions::new(1 << (bits - 12)).page_size(PageSize::Auto);
+    let asked = host.vmm.map(space, &asked).expect("memory");
+    let in_large = host.vmm.large_pages_in(asked);
+    assert_eq!(in_large, Ok(1 << (bits - 12)));
+    exhaust(&mut host);
+    assert_eq!(host.vmm.large_pages_in(asked), in_large);
     // Half of it is not more than half.
     let (mut host, dense) = with_large(target);
     for page in (dense.per_large..).take(dense.per_large / 2 - 1) {
@@ -419,7 +428,7 @@ fn what_was_held_back_for_it_is_free_memory(target: Target) {
     assert_eq!(dense.pages(&host).1, dense.per_large);
     assert!(host.vmm.stats().free_bytes() < 16 * PAGE, "{}", host.vmm.stats());
     assert_holds(&mut host, &dense, &[]);
-    // Where memory came back, it is held back again, by whoever tidies up or has nothing else to do.
+    // Where memory came back, it is held back again, by who tidies up or has nothing else to do.
     for idle in [false, true] {
         let (mut host, dense) = with_large(target);
         let pages = dense.per_large..2 * dense.per_large;
