@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What an allocator is made of, and how it starts.
 
-use crate::state::{Blocks, CSpace, Chunk, Chunks, Room, Slots};
+use crate::state::{BeingCleared, Blocks, CSpace, Chunk, Chunks, Room, Slots};
 use crate::types::MAX_TABLE_LEVELS;
 use crate::types::{CSpaceInfo, Error, LiveObjects, NodeKind, ObjectSizes, Result, UntypedInfo};
 
@@ -24,8 +24,7 @@ pub struct Allocator<'p> {
     pub(crate) held_frames: Option<&'p Chunk<'p>>,
     /// The most bytes that one kernel call may clear, unless the caller asks for more in words.
     pub(crate) most_cleared: usize,
-    /// Bytes of blocks that are being cleared.
-    pub(crate) clearing_bytes: usize,
+    pub(crate) clearing: BeingCleared,
     pub(crate) no_clean: Option<NoClean>,
     serial: u64,
 }
@@ -59,7 +58,7 @@ impl<'p> Allocator<'p> {
             held_tables: [None; MAX_TABLE_LEVELS],
             held_frames: None,
             most_cleared: usize::MAX,
-            clearing_bytes: 0,
+            clearing: BeingCleared::new(),
             no_clean: None,
             serial: 0,
         }

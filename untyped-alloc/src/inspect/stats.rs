@@ -41,7 +41,7 @@ impl Allocator<'_> {
             ready_bytes,
             held_bytes,
             clean_bytes,
-            clearing_bytes: self.clearing_bytes,
+            clearing_bytes: self.clearing.bytes(),
             dirty_ready_bytes,
             largest_free_bytes: if largest == 0 { 0 } else { 1 << largest },
             free_by_size,

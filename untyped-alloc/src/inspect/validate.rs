@@ -79,7 +79,7 @@ impl Allocator<'_> {
         let exact = in_other == coalescible;
         hold("the tree of coalescible blocks holds those without a busy child", in_other, exact)?;
         hold("free bytes are counted", free_bytes, free_bytes == self.blocks.free_bytes())?;
-        hold("what is cleared is counted", clearing, clearing == self.clearing_bytes)?;
+        hold("what is cleared is counted", clearing, clearing == self.clearing.bytes())?;
         total += self.blocks.missing_bytes(false);
         device += self.blocks.missing_bytes(true);
         hold("no RAM is lost", total, total == self.blocks.total_bytes())?;

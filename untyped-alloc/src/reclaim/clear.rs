@@ -71,12 +71,6 @@ impl<'p> Allocator<'p> {
         ready.filter(|leaf| !leaf.is_device()).map(Block::bytes).sum()
     }
 
-    /// What is to be cleared for 2^`bits` bytes: the smallest free dirty block that is large
-    /// enough, else the smallest that can be put together of unused memory.
-    fn dirty_block(&self, bits: u8) -> Option<&'p Block<'p>> {
-        self.blocks.dirty_fit(bits).or_else(|| self.to_be_cleared(bits))
-    }
-
     /// Takes a dirty block of at least 2^`bits` bytes out of use, to be cleared: the smallest that
     /// is free, or else one that is put together of unused memory, at a kernel call for each piece.
     /// `None` when there is none. No kernel call otherwise; O(untypeds).
@@ -96,7 +90,7 @@ impl<'p> Allocator<'p> {
             return Err(Error::OutOfNodes(NodeKind::Block));
         };
         self.blocks.mark_used(block, BlockState::Clearing);
-        self.clearing_bytes += block.bytes();
+        self.clearing.add(block.size_bits());
         let (node, offset) = self.cspace.node(slot);
         Ok(Some(Clearing { block, child, slot, node, offset }))
     }
@@ -107,7 +101,7 @@ impl<'p> Allocator<'p> {
     /// [`Error::Kernel`] when the retype was refused: the block is free, and as dirty as before.
     pub fn end_clearing(&mut self, clearing: Clearing<'p>, made: KernelResult) -> Result<()> {
         let Clearing { block, child, slot, .. } = clearing;
-        self.clearing_bytes -= block.bytes();
+        self.clearing.remove(block.size_bits());
         self.blocks.mark_free(block);
         match made {
             Ok(()) => {

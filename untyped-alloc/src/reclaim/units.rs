@@ -130,24 +130,35 @@ impl<'p> Allocator<'p> {
     }
 
     /// The size in bytes of a block that would serve a request for 2^`bits` bytes if it was
-    /// cleared: more than one kernel call may clear, or one that is being cleared. O(untypeds).
+    /// cleared: more than one kernel call may clear, or one that is being cleared. As
+    /// [`Allocator::to_be_put_together`].
     pub(super) fn serves_once_cleared(&self, bits: u8) -> Option<usize> {
         let too_large = |block: &&Block<'p>| block.bytes() > self.most_cleared;
-        if let Some(block) = self.to_be_cleared(bits).filter(too_large) {
-            return Some(block.bytes());
-        }
-        if self.clearing_bytes == 0 {
-            return None;
-        }
-        let mut clearing = self.blocks.leaves().filter(|leaf| leaf.state() == BlockState::Clearing);
-        clearing.find(|leaf| leaf.size_bits() >= bits).map(Block::bytes)
+        let block = self.dirty_block(bits).filter(too_large);
+        block.map(Block::bytes).or_else(|| self.clearing.smallest(bits))
     }
 
-    /// The block of at least 2^`bits` bytes that serves once it is cleared, which takes more than
-    /// one kernel call may clear: of those in which nothing is in use the smallest. O(untypeds).
-    pub(super) fn to_be_cleared(&self, bits: u8) -> Option<&'p Block<'p>> {
-        let unused = self.units(bits).filter(|unit| !unit.fixed && unit.live == 0 && unit.now == 0);
-        unused.map(|unit| unit.block).min_by_key(|block| (block.size_bits(), block.paddr()))
+    /// What is to be cleared for 2^`bits` bytes: the smallest free dirty block that is large
+    /// enough, else the smallest that can be put together of unused memory. As
+    /// [`Allocator::to_be_put_together`].
+    pub(super) fn dirty_block(&self, bits: u8) -> Option<&'p Block<'p>> {
+        self.blocks.dirty_fit(bits).or_else(|| self.to_be_put_together(bits))
+    }
+
+    /// The smallest split block of at least 2^`bits` bytes in which nothing is in use, and nothing
+    /// is as large as that. O(log n) where no chunk is unused, and no smaller block is coalescible:
+    /// what has come so far by [`Allocator::reclaim_step`]; otherwise O(untypeds).
+    fn to_be_put_together(&self, bits: u8) -> Option<&'p Block<'p>> {
+        let unused = |unit: &Unit<'p>| !unit.fixed && unit.live == 0 && unit.now == 0;
+        let all = || self.units(bits).filter(unused).map(|unit| unit.block);
+        let smallest = || all().min_by_key(|block| (block.size_bits(), block.paddr()));
+        // What is unused and in pieces has an unused chunk in it, or a coalescible block.
+        if self.chunks.unused().is_some() || self.blocks.has_coalescible_below(bits) {
+            return smallest();
+        }
+        let found = self.blocks.free_in_pieces(bits);
+        debug_assert_eq!(found.map(Block::paddr), smallest().map(Block::paddr));
+        found
     }
 
     /// How many more blocks of 2^`bits` bytes there are, at the least, once all units are emptied

@@ -391,6 +391,29 @@ impl<'p> Blocks<'p> {
         self.coalescible.upper_bound(Bound::Included(&last)).clone_pointer()
     }
 
+    /// The smallest split block of at least 2^`size_bits` bytes whose children are smaller than
+    /// that, and all free. O(log n), and for each before it with larger children.
+    pub fn free_in_pieces(&self, size_bits: u8) -> Option<&'p Block<'p>> {
+        let key = (size_bits, false, 0);
+        let mut cursor = self.coalescible.lower_bound(Bound::Included(&key));
+        loop {
+            let block = cursor.clone_pointer()?;
+            if block.size_bits() >= size_bits + MAX_SPLIT_BITS {
+                // Its children are as large, and so are those of all that come behind it.
+                return None;
+            }
+            match block.state() {
+                BlockState::Split { child_bits } if child_bits < size_bits => return Some(block),
+                _ => cursor.move_next(),
+            }
+        }
+    }
+
+    /// Whether a split block of less than 2^`size_bits` bytes has only free children.
+    pub fn has_coalescible_below(&self, size_bits: u8) -> bool {
+        self.coalescible.front().get().is_some_and(|block| block.size_bits() < size_bits)
+    }
+
     /// The leaf (free or used) that covers a physical address.
     pub fn leaf_at(&self, paddr: usize) -> Option<&'p Block<'p>> {
         let block = self.leaves.upper_bound(Bound::Included(&paddr)).clone_pointer()?;

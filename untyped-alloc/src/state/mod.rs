@@ -4,7 +4,8 @@
 //! - `pool.rs`: free lists of book-keeping nodes, which all the trees here are made of.
 //! - `numbers.rs`: numbers of few bits, which are given out again.
 //! - `nodes.rs`: the node of a block (one untyped) and that of a chunk, which point at each other.
-//! - `blocks.rs`: the buddy tree of untypeds; `chunks.rs`: all chunks, by slot and by room.
+//! - `blocks.rs`: the buddy tree of untypeds; `being_cleared.rs`: those that are being cleared.
+//! - `chunks.rs`: all chunks, by slot and by room.
 //! - `aliases.rs`: second capabilities to the frames of a chunk.
 //! - `object_map.rs`: the state of each object of a chunk, in two bitmaps. `room.rs`: what chunks
 //!   with room are sorted by.
@@ -15,6 +16,7 @@
 //! finds nothing, and cannot fail otherwise. The caller makes the kernel call first.
 
 mod aliases;
+mod being_cleared;
 mod blocks;
 mod chunks;
 mod cspace;
@@ -26,6 +28,7 @@ mod room;
 mod slot_window;
 mod slots;
 
+pub use being_cleared::BeingCleared;
 pub use blocks::{Blocks, MAX_SPLIT_BITS};
 pub use chunks::{Chunks, NewChunk};
 pub use cspace::{CSpace, Growth};

@@ -275,6 +275,12 @@ impl<'p> Run<'p> {
             let fit = fit.or_else(|| coalescible().max_by_key(|node| node.fit()));
             let found = self.blocks.coalescible_for(bits, usize::MAX).map(id);
             assert_eq!(found, fit.map(|node| node.id()), "to coalesce for 2^{bits}");
+            let smaller = |node: &&Node| matches!(node.state, State::Split(of) if of < bits);
+            let pieces = coalescible().filter(|node| node.bits >= bits).filter(smaller);
+            let pieces = pieces.min_by_key(|node| node.fit()).map(|node| node.id());
+            assert_eq!(self.blocks.free_in_pieces(bits).map(id), pieces, "pieces of 2^{bits}");
+            let below = coalescible().any(|node| node.bits < bits);
+            assert_eq!(self.blocks.has_coalescible_below(bits), below, "below 2^{bits}");
         }
         let largest = free().map(|leaf| leaf.bits).max().unwrap_or(0);
         assert_eq!(self.blocks.largest_free_bits(), largest);
