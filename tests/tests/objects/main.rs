@@ -7,6 +7,7 @@
 //! | `given` | pages of paged memory that are given while somebody waits for them |
 //! | `private` | paged memory mapped privately |
 //! | `private_failures` | the same, where calls fail and where something is short |
+//! | `promised` | what a service promises when it is made: no more than there is |
 //! | `requests` | what each request does |
 //! | `moving` | mappings that get another place, and other rights |
 //! | `parts` | parts of mappings given other rights, unmapped, moved |
@@ -98,6 +99,7 @@ mod physical;
 mod pieces;
 mod private;
 mod private_failures;
+mod promised;
 mod refusals;
 mod requests;
 mod reservations;

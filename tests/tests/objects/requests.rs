@@ -265,7 +265,9 @@ fn mappings_lie_where_the_kernel_tells_the_address_of_a_touch() {
 #[test]
 fn memory_that_is_stored_above_4_gib_is_cloned_and_grows() {
     let all = protocol::Amounts([4 << 20, 40_000, 20_000, 500, 200, 4000, 10_000, 0]);
-    let mut world = World::of(Target::X86_64, all);
+    let mut machine = Machine::roomy(Target::X86_64);
+    machine.config.ram.push((1 << 34, 34));
+    let mut world = World::booted(machine, all);
     let ample = AMPLE.with(Resource::Pages, 3 << 20).with(Resource::Tables, 20_000);
     let program = world.program(ample);
     let space = program.id.space();

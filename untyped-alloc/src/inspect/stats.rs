@@ -50,6 +50,7 @@ impl Allocator<'_> {
             cleared_bytes: self.cleared_bytes,
             live: self.live,
             free_slots: self.free_slot_count(),
+            obtainable_slots: self.obtainable_slot_count(),
             quarantined,
             bookkeeping_bytes: self.bookkeeping_bytes(),
         }

@@ -3,6 +3,7 @@
 
 use crate::allocator::Allocator;
 use crate::kernel::Kernel;
+use crate::state::CSpace;
 use crate::types::MAX_BATCH;
 use crate::types::{Blame, CPtr, Error, Result};
 
@@ -108,6 +109,13 @@ impl Allocator<'_> {
             true => self.alloc_object_slots(kernel, count),
             false => Err(self.out_of_slots(count)),
         }
+    }
+
+    /// Slots that callers can have, at the least, where there is memory to grow the CSpace.
+    pub(crate) fn obtainable_slot_count(&self) -> usize {
+        let ours = self.free_slot_count() + self.cspace.free_mounts() * CSpace::NODE_GAINS;
+        // The root takes some, too.
+        ours.saturating_sub(2 * RESERVE)
     }
 
     /// Frees consecutive slots. They must be empty.

@@ -101,7 +101,7 @@ impl<'p> Allocator<'p> {
     /// thread.
     fn replace_root(&mut self, kernel: &mut impl Kernel) -> Result<Growth> {
         self.free_abandoned_root(kernel)?;
-        let blueprint = Blueprint::CNode { radix_bits: CSpace::ROOT_RADIX };
+        let blueprint = Blueprint::CNode { radix_bits: self.cspace.root_radix() };
         let object = self.make_cnode(kernel, blueprint)?;
         let guarded = match self.alloc_reserved_slots(1) {
             Ok(slot) => slot,
@@ -145,7 +145,7 @@ impl<'p> Allocator<'p> {
         guarded: CPtr,
     ) -> Result<(), (Invocation, KernelError)> {
         let (info, guard_bits) = (*self.cspace.info(), self.cspace.root_guard_bits());
-        let mount = CapPath { root: object.slot(), index: 0, depth: CSpace::ROOT_RADIX };
+        let mount = CapPath { root: object.slot(), index: 0, depth: self.cspace.root_radix() };
         let (to, from) = (self.path(guarded), self.path(object.slot()));
         let mut minted = kernel.cnode_mint_guard(to, from, 0, guard_bits);
         if minted == Err(KernelError::DeleteFirst) {

@@ -4,7 +4,7 @@
 //! ```text
 //!   at boot                      grown
 //!
-//!   initial CNode                root CNode: 256 slots
+//!   initial CNode                root CNode: 256 slots (on IA32; 4096 where a word has 64 bits)
 //!   guard 16 bits, 16 bits        ├─ 0: the initial CNode, without its guard   CPtr 0x0000ssss
 //!                                 ├─ 1: CNode of 4096 slots                    CPtr 0x00010sss
 //!                                 └─ …                                         CPtr 0x00jj0sss
@@ -59,16 +59,26 @@ pub struct CSpace {
 }
 
 impl CSpace {
-    /// Logarithm of the root CNode's slots.
-    pub const ROOT_RADIX: u8 = 8;
+    /// Logarithm of the root CNode's slots, by whether a word has 64 bits: IA32 kernels use 512 MiB
+    /// of RAM at the most. A root for a million slots has 4 KiB; one for 16 million 128 KiB.
+    const ROOT_RADIX: [u8; 2] = [8, 12];
     /// Logarithm of a second-level CNode's slots: one window.
     pub const NODE_RADIX: u8 = WINDOW_SLOTS.trailing_zeros() as u8;
-    /// As many second-level CNodes there can be, the initial one included.
-    pub const MAX_MOUNTS: usize = 1 << CSpace::ROOT_RADIX;
+    /// Slots that a second-level CNode adds for others, at the least. It takes one itself, and so do
+    /// the untypeds that others are split into for it: a third as many as there are such CNodes,
+    /// and what is split off beside these is memory that others use.
+    pub const NODE_GAINS: usize = WINDOW_SLOTS - 4;
+    /// As many second-level CNodes there can be where words are as this processor's, the initial
+    /// one included.
+    const MAX_MOUNTS: usize = 1 << CSpace::ROOT_RADIX[(usize::BITS == 64) as usize];
 
     /// The slots of the grown root that are taken when none of our CNodes is mounted: number 0 is
     /// the initial CNode's.
-    const NONE_MOUNTED: [u32; CSpace::MAX_MOUNTS / 32] = [1, 0, 0, 0, 0, 0, 0, 0];
+    const NONE_MOUNTED: [u32; CSpace::MAX_MOUNTS / 32] = {
+        let mut mounted = [0; CSpace::MAX_MOUNTS / 32];
+        mounted[0] = 1;
+        mounted
+    };
 
     /// A CSpace that has not grown, with no window open. A word has `word_bits` bits.
     pub fn new(info: CSpaceInfo, word_bits: u8) -> CSpace {
@@ -145,6 +155,11 @@ impl CSpace {
         self.grown.map_or(self.info.root, |grown| grown.guarded)
     }
 
+    /// Logarithm of the root CNode's slots.
+    pub fn root_radix(&self) -> u8 {
+        CSpace::ROOT_RADIX[usize::from(self.word_bits == 64)]
+    }
+
     /// Bits that the second level resolves.
     fn rest_bits(&self) -> u8 {
         self.info.radix_bits.max(CSpace::NODE_RADIX)
@@ -152,7 +167,7 @@ impl CSpace {
 
     /// The guard of the grown root, in bits (all of them 0).
     pub fn root_guard_bits(&self) -> u8 {
-        self.word_bits - CSpace::ROOT_RADIX - self.rest_bits()
+        self.word_bits - self.root_radix() - self.rest_bits()
     }
 
     /// The guard of the initial CNode below the grown root, in bits (all of them 0).
@@ -208,7 +223,15 @@ impl CSpace {
 
     /// A slot of the grown root that is empty, by number; `None` when all are taken.
     pub fn free_mount(&self) -> Option<usize> {
-        (0..CSpace::MAX_MOUNTS).find(|&at| self.mounted[at / 32] >> (at % 32) & 1 == 0)
+        let free = self.mounted.iter().position(|word| *word != u32::MAX)?;
+        let mount = 32 * free + self.mounted[free].trailing_ones() as usize;
+        (mount >> self.root_radix() == 0).then_some(mount)
+    }
+
+    /// How many slots of the grown root are empty, or would be if it was there.
+    pub fn free_mounts(&self) -> usize {
+        let taken: u32 = self.mounted.iter().map(|word| word.count_ones()).sum();
+        (1usize << self.root_radix()) - taken as usize
     }
 
     /// How a CNode invocation names slot `mount` of the grown root, which is `root`.

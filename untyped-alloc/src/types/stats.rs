@@ -37,6 +37,9 @@ pub struct Stats {
     pub live: LiveObjects,
     /// Capability slots that are free, without growing the CSpace.
     pub free_slots: usize,
+    /// Capability slots that can be had: those that are free, and as many as the CSpace can grow by
+    /// where there is memory for that (16 bytes a slot; 32 on x86_64).
+    pub obtainable_slots: usize,
     /// Objects that were freed but that the kernel refused to destroy.
     pub quarantined: usize,
     /// Memory in book-keeping nodes, used and spare.

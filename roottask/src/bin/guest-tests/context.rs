@@ -83,11 +83,12 @@ impl Context {
         let (stats, space) = (self.vmm.stats(), self.vmm.space_stats(self.space)?);
         let (kept, frames) = (stats.bookkeeping_pages, stats.bookkeeping_frames);
         let tables = stats.allocator.live.tables;
-        // What the CSpace has grown by stays as long as it holds book-keeping pages: a root of 256
-        // slots, and CNodes of 4096 slots.
+        // What the CSpace has grown by stays as long as it holds book-keeping pages: a root, and
+        // CNodes of 4096 slots.
+        let root_bits = if size_of::<Word>() == 8 { 12 } else { 8 };
         let cnodes = match stats.allocator.live.cnodes {
             0 => 0,
-            count => cnode_bytes(8) + (count - 1) * cnode_bytes(12),
+            count => cnode_bytes(root_bits) + (count - 1) * cnode_bytes(12),
         };
         let details =
             (stats.allocator.largest_free_bytes, stats.allocator.free_slots, space.regions);

@@ -100,6 +100,8 @@ impl<'a> World<'a> {
         let endpoint = host.vmm.allocate(vmm::Blueprint::Endpoint).ok()?.slot();
         let target = host.target();
         let all = levels(target, ALL).with(Resource::LargePages, if ample { LARGE } else { 0 });
+        // There may be less, which is not promised then.
+        let all = if ample { all } else { all.with(Resource::Pages, u32::MAX) };
         let mut objects = Objects::new(&mut host.vmm, endpoint, all).ok()?;
         objects.set_slice(SLICE);
         let foreign = host.vmm.alloc_slots(1).ok()?;

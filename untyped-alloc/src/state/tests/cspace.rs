@@ -32,6 +32,15 @@ fn grown(word_bits: u8, radix_bits: u8) -> (CSpace, Growth) {
     (cspace, growth)
 }
 
+/// Logarithm of the root's slots: what is said of it.
+fn root_radix(word_bits: u8) -> u8 {
+    if word_bits == 64 {
+        12
+    } else {
+        8
+    }
+}
+
 /// Takes `bits` bits off the top of an address of which `left` are still to be resolved.
 fn resolve(address: usize, left: &mut u8, bits: u8) -> usize {
     *left -= bits;
@@ -42,7 +51,7 @@ fn resolve(address: usize, left: &mut u8, bits: u8) -> usize {
 fn walk(cspace: &CSpace, cptr: CPtr, word_bits: u8, radix_bits: u8) -> (usize, usize) {
     let (address, mut left) = (cptr.bits(), word_bits);
     assert_eq!(resolve(address, &mut left, cspace.root_guard_bits()), 0, "the root's guard");
-    let mount = resolve(address, &mut left, 8);
+    let mount = resolve(address, &mut left, root_radix(word_bits));
     let (guard_bits, radix) = match mount {
         0 => (cspace.initial_guard_bits(), radix_bits),
         _ => (cspace.node_guard_bits(), 12),
@@ -67,7 +76,8 @@ fn every_pointer_leads_to_its_slot_in_the_grown_cspace() {
             assert_eq!(cspace.path(at), root, "the old root is the shorter way");
             assert_eq!(cspace.node(at), (CapPath { root: ROOT, index: 0, depth: 0 }, slot));
         }
-        for mount in [1, 2, 127, 255] {
+        let most = (1 << root_radix(word_bits)) - 1;
+        for mount in [1, 2, 127, 255, most] {
             for slot in [0, 1, 2048, 4095] {
                 let at = cspace.mount_base(mount).offset(slot);
                 assert_eq!(walk(&cspace, at, word_bits, radix_bits), (mount, slot));
@@ -76,7 +86,7 @@ fn every_pointer_leads_to_its_slot_in_the_grown_cspace() {
                 assert_eq!(cspace.path(at), whole);
                 let (node, offset) = cspace.node(at);
                 // As far as the CNode's capability lies in the root, and no further.
-                let depth = cspace.root_guard_bits() + 8;
+                let depth = cspace.root_guard_bits() + root_radix(word_bits);
                 assert_eq!((node, offset), (CapPath { root: GUARDED, index: mount, depth }, slot));
                 assert_eq!(cspace.mount_path(growth, mount), node);
             }
@@ -120,22 +130,34 @@ fn windows_of_the_initial_cnode_tile_its_free_slots() {
 #[test]
 #[cfg_attr(miri, ignore = "numbers alone")]
 fn mounts_agree_with_the_set_of_taken_ones() {
-    let (mut cspace, _) = grown(32, 12);
-    let (mut taken, mut seed) = (BTreeSet::from([0]), 1u32);
-    for _ in 0..2000 {
+    for (word_bits, steps) in [(32, 2000), (64, 20_000)] {
+        if u32::from(word_bits) <= usize::BITS {
+            check_mounts(word_bits, steps);
+        }
+    }
+}
+
+fn check_mounts(word_bits: u8, steps: usize) {
+    let (mut cspace, _) = grown(word_bits, 12);
+    let all = 1 << root_radix(word_bits);
+    let (mut taken, mut seed, mut most) = (BTreeSet::from([0]), 1u32, 0);
+    for _ in 0..steps {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let lowest = (0..256).find(|mount| !taken.contains(mount));
+        let lowest = (0..all).find(|mount| !taken.contains(mount));
+        most = most.max(taken.len());
         assert_eq!(cspace.free_mount(), lowest);
+        assert_eq!(cspace.free_mounts(), all - taken.len());
         match lowest.filter(|_| seed >> 30 != 0) {
             Some(mount) => {
                 cspace.insert_mount(mount);
                 taken.insert(mount);
             }
             None => {
-                let mount = 1 + (seed >> 8) as usize % 255;
+                let mount = 1 + (seed >> 8) as usize % (all - 1);
                 cspace.remove_mount(mount);
                 taken.remove(&mount);
             }
         }
     }
+    assert_eq!(most, all, "all were taken at a time");
 }

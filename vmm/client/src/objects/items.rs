@@ -438,7 +438,7 @@ pub struct Amounts(pub [u32; RESOURCES]);
 impl Amounts {
     /// Nothing of anything.
     pub const NONE: Amounts = Amounts([0; RESOURCES]);
-    /// All that can be said.
+    /// All that can be said: of a service as a whole, no limit, and no promise.
     pub const MAX: Amounts = Amounts([u32::MAX; RESOURCES]);
 
     /// The amount of one resource.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Large pages that are promised: they are set aside when the service starts.
+//! What is promised when the service starts: whether there is as much, and large pages, which are set
+//! aside.
 //!
 //! ```text
 //!   manager's own space   │ large │ large │ large │   mapped here as long as there is the service
@@ -10,11 +11,40 @@
 //! No other request gets their memory, and they are never cut: what an account was guaranteed of
 //! them is there, however scattered all other memory is.
 
-use vmm::{Kernel, Memory, PageSize, RegionOptions, Vmm};
+use vmm::{AllocatorError, Kernel, Memory, PageSize, RegionOptions, Vmm};
+use vmm_client::objects::{Amounts, Resource};
 
 use super::answers::large_bits;
 use super::state::large::LargePages;
 use crate::clearing::clearing;
+
+/// Refuses to promise more pages or slots than there are. What accounts have besides is made of
+/// these. Of what there is without limit, nothing is promised.
+///
+/// # Errors
+/// [`vmm::Error::Allocator`] with `OutOfMemory` or `OutOfSlots`.
+pub(super) fn check_there_are<'p, K: Kernel + Memory<'p>>(
+    vmm: &Vmm<'p, K>,
+    amounts: Amounts,
+) -> vmm::Result {
+    let (memory, geometry) = (vmm.stats().allocator, vmm.geometry());
+    let promised = |resource| match amounts.of(resource) {
+        u32::MAX => 0,
+        amount => u64::from(amount),
+    };
+    let (page_bits, free_bytes) = (geometry.page_bits, memory.free_bytes());
+    let large = promised(Resource::LargePages) << large_bits(geometry);
+    let bytes = (promised(Resource::Pages) << page_bits) + large;
+    if bytes > free_bytes as u64 {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        return Err(AllocatorError::OutOfMemory { size_bits: page_bits, bytes, free_bytes }.into());
+    }
+    let (count, free) = (promised(Resource::Slots) as usize, memory.obtainable_slots);
+    if count > free {
+        return Err(AllocatorError::OutOfSlots { count, free }.into());
+    }
+    Ok(())
+}
 
 /// Sets so many large pages aside, cleared, and records for them; or none.
 ///

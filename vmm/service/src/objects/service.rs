@@ -8,7 +8,7 @@ use vmm::{CPtr, Kernel, Memory, Name, Pool, SpaceId, Violation, Vmm};
 use vmm_client::objects::{Amounts, Kind, Resource, Rights};
 
 use super::answers::{large_bits, page_rights, refuse, Refused};
-use super::reserved::{release_large, reserve_large};
+use super::reserved::{check_there_are, release_large, reserve_large};
 use super::state::account::Account;
 use super::state::large::LargePages;
 use super::state::mapping::Mapping;
@@ -113,19 +113,23 @@ pub struct Objects<'p> {
 
 impl<'p> Objects<'p> {
     /// A service whose messages and faults come to `endpoint`, and all whose accounts together may
-    /// use `amounts`: those are guarantees, so there is to be as much. Of large pages
+    /// use `amounts`: those are guarantees, so there is to be as much; but for `u32::MAX` of a resource,
+    /// of which nothing is promised. Of large pages
     /// ([`Resource::LargePages`]) there is: they are set aside now, cleared, and nobody else gets
     /// their memory. So that it can be had in such pieces, this is to come before what takes much
     /// memory. No other amount takes anything.
     ///
     /// # Errors
-    /// Those of [`Vmm::map`] and [`Vmm::create_space`]: it takes five pages for its own
+    /// [`vmm::Error::Allocator`] with `OutOfMemory` or `OutOfSlots` when it is seen that there is less
+    /// memory, or less slots, than that; those of [`Vmm::map`] and [`Vmm::create_space`]: it takes
+    /// five pages for its own
     /// book-keeping, for good, and one for each 46 large pages (73 on IA32); and a space.
     pub fn new<K: Kernel + Memory<'p>>(
         vmm: &mut Vmm<'p, K>,
         endpoint: CPtr,
         amounts: Amounts,
     ) -> vmm::Result<Self> {
+        check_there_are(vmm, amounts)?;
         let mut tables = Tables::up_to(MAX_BADGE);
         let mut free_programs = Pool::new(|node: &Program<'p>| &node.next_free);
         let mut free_threads = Pool::new(|node: &Thread<'p>| &node.next_free);
