@@ -6,7 +6,9 @@
 #![no_std]
 #![no_main]
 
-use vmm_client::handles::{Handle, Mapping, Memory, Object, Program, Result};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use vmm_client::handles::{Error, Handle, JoinHandle, Mapping, Memory, Object, Program, Result};
 use vmm_client::objects::first_page::Given;
 use vmm_client::objects::{Amounts, Kind, ProgramOptions, Resource, Rights, State, PAGE_BYTES};
 use vmm_client::{program, tell};
@@ -97,7 +99,37 @@ fn threads(program: &Program, number: u32) -> Result<u32> {
     // What threads are made of is back, with their program as it was.
     let after = used(program)?;
     assert!(after.of(Resource::Objects) < before.of(Resource::Objects));
+    assert!(joins_itself(program)?);
     Ok(found)
+}
+
+/// A183: has a thread join itself, and returns whether that was refused.
+fn joins_itself(program: &Program) -> Result<bool> {
+    static GIVEN: AtomicBool = AtomicBool::new(false);
+    static REFUSED: AtomicBool = AtomicBool::new(false);
+    let mut place: Option<JoinHandle<()>> = None;
+    let at = &raw mut place as usize;
+    let joins = program.spawn(2, PRIORITY, move || {
+        while !GIVEN.load(Ordering::Acquire) {
+            sel4::r#yield();
+        }
+        // SAFETY: the other thread leaves it alone from now on, and waits.
+        let own = unsafe { (*(at as *mut Option<JoinHandle<()>>)).take() };
+        let answer = own.map(JoinHandle::join);
+        REFUSED.store(matches!(answer, Some(Err(Error::JoinsItself))), Ordering::Release);
+        GIVEN.store(false, Ordering::Release);
+    })?;
+    // SAFETY: the thread looks at it when it was given.
+    unsafe { (at as *mut Option<JoinHandle<()>>).write(Some(joins)) };
+    GIVEN.store(true, Ordering::Release);
+    // This one has a higher priority, so another of theirs waits.
+    let waits = program.spawn(1, PRIORITY, || {
+        while GIVEN.load(Ordering::Acquire) {
+            sel4::r#yield();
+        }
+    })?;
+    waits.join()?;
+    Ok(REFUSED.load(Ordering::Acquire))
 }
 
 /// Starts another worker, waits for its end, and has its exit code.

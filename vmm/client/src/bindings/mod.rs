@@ -21,6 +21,12 @@ pub use kernel_16::*;
 #[cfg(not(feature = "kernel-16"))]
 pub use kernel_5::*;
 
+/// The address of the calling thread's IPC buffer; `None` where that is not kept for each thread.
+pub fn own_ipc_buffer() -> Option<usize> {
+    let own = || sel4::with_ipc_buffer(|buffer| core::ptr::from_ref(buffer) as usize);
+    sel4::ipc_buffer_is_thread_local().then(own)
+}
+
 /// Makes the IPC buffer at an address the calling thread's.
 ///
 /// # Safety

@@ -32,6 +32,8 @@ pub enum Error {
     },
     /// All slots of the program's CNode are taken.
     OutOfSlots,
+    /// A thread would wait for its own end.
+    JoinsItself,
     /// The page that tells a program what it was given has no room for something.
     NoRoom {
         /// For what.
@@ -63,6 +65,7 @@ impl fmt::Display for Error {
             }
             Error::Answer { request } => write!(f, "{request}: the answer makes no sense"),
             Error::NoRoom { what } => write!(f, "no room for {what} in a program's first page"),
+            Error::JoinsItself => f.write_str("a thread would wait for its own end"),
             Error::OutOfSlots => f.write_str("all slots of the program's CNode are taken"),
         }
     }

@@ -9,8 +9,9 @@
 //! The page is a memory object, so that a program without a heap can have such threads too.
 
 use core::mem::{align_of, size_of};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::kinds::{Handle, Memory, Thread};
 use super::object::Object;
 use super::program::Program;
@@ -19,11 +20,19 @@ use super::space::Mapping;
 use crate::bindings::{self, ThreadEntry};
 use crate::objects::{FaultPolicy, Request, Rights, ACCOUNT_SLOT, PAGE_BYTES};
 
+/// What a packet begins with, whatever the types are.
+#[repr(C)]
+struct Head {
+    /// Runs the packet's closure.
+    run: fn(*mut ()) -> u32,
+    /// The address of the thread's IPC buffer, which is no other thread's, once it runs.
+    ipc_buffer: AtomicUsize,
+}
+
 /// What a thread begins with, and what it leaves.
 #[repr(C)]
 struct Packet<F, T> {
-    /// Runs the packet's closure. It comes first, so that it is found whatever the types are.
-    run: fn(*mut ()) -> u32,
+    head: Head,
     main: Option<F>,
     slot: u32,
     result: Option<T>,
@@ -83,10 +92,10 @@ impl Program {
         };
         let packet = shown.address() as *mut Packet<F, T>;
         let started = take_slot().and_then(|slot| {
-            let run = run::<F, T>;
+            let head = Head { run: run::<F, T>, ipc_buffer: AtomicUsize::new(0) };
             // SAFETY: the page is there when it is touched, large enough and aligned, and nobody
             // else has it.
-            unsafe { packet.write(Packet { run, main: Some(main), slot, result: None }) };
+            unsafe { packet.write(Packet { head, main: Some(main), slot, result: None }) };
             let (entry, argument) = (begin_thread as ThreadEntry as usize, packet as usize);
             let (priority, guard) = (priority.into(), 1);
             let request =
@@ -125,8 +134,15 @@ impl<T> JoinHandle<T> {
     /// ended before that, or is suspended, and so ended.
     ///
     /// # Errors
-    /// Those of [`Thread::join`]; then what the closure has left stays where it is.
+    /// [`Error::JoinsItself`] where it is the thread that calls this; those of [`Thread::join`].
+    /// Then what the closure has left stays where it is.
     pub fn join(self) -> Result<Option<T>> {
+        // SAFETY: the packet is there until the handle is gone, and this part of it is only read and
+        // written whole.
+        let head = unsafe { &*(self.shown.address() as *const Head) };
+        if bindings::own_ipc_buffer() == Some(head.ipc_buffer.load(Ordering::Relaxed)) {
+            return Err(Error::JoinsItself);
+        }
         self.thread.join()?;
         let result = (self.take)(self.shown.address() as *mut ());
         self.shown.unmap()?;
@@ -138,12 +154,13 @@ impl<T> JoinHandle<T> {
 bindings::thread_entry! {
     fn begin_thread(ipc_buffer: usize, argument: usize) -> ! {
         // SAFETY: the service passes a new thread the address of its IPC buffer, which nobody else
-        // uses; the argument is that of `spawn`: a packet, whose first field is this function.
-        let run = unsafe {
+        // uses; the argument is that of `spawn`: a packet, which begins so.
+        let head = unsafe {
             bindings::set_ipc_buffer(ipc_buffer);
-            *(argument as *const fn(*mut ()) -> u32)
+            &*(argument as *const Head)
         };
-        let slot = run(argument as *mut ());
+        head.ipc_buffer.store(ipc_buffer, Ordering::Relaxed);
+        let slot = (head.run)(argument as *mut ());
         Thread::end_own(slot, 0)
     }
 }

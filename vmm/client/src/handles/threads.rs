@@ -149,7 +149,7 @@ impl Thread {
 
     /// Waits until it has ended and all is given back that it had, gives its record back, and
     /// returns how it ended. One that is suspended is ended. A thread that joins itself waits for
-    /// ever.
+    /// ever: this cannot know whose capability it has. [`super::JoinHandle::join`] can.
     ///
     /// # Errors
     /// [`super::Error::Refused`], [`super::Error::OutOfSlots`]; then it may run still.
