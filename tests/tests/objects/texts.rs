@@ -108,6 +108,7 @@ fn errors_of_a_programs_handles() {
         (Error::Kernel { request, error: 6 }, &["CreateMemory", "kernel", "6"]),
         (Error::Answer { request }, &["CreateMemory", "answer"]),
         (Error::OutOfSlots, &["slots", "CNode"]),
+        (Error::JoinsItself, &["thread", "own end"]),
         (Error::NoRoom { what: "arguments" }, &["arguments", "room", "page"]),
     ];
     hold(said, variants(include_str!("../../../vmm/client/src/handles/error.rs"), "Error"));

@@ -100,6 +100,7 @@ impl<'p> Allocator<'p> {
         }
         let node = self.blocks.pool.alloc().ok_or(Error::OutOfNodes(NodeKind::Block))?;
         self.blocks.insert_boot(node, info);
+        self.cspace.fit_root(self.blocks.total_bytes() >> self.sizes.frame_bits[0]);
         Ok(())
     }
 

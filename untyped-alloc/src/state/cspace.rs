@@ -4,7 +4,7 @@
 //! ```text
 //!   at boot                      grown
 //!
-//!   initial CNode                root CNode: 256 slots (on IA32; 4096 where a word has 64 bits)
+//!   initial CNode                root CNode: 256 slots, or more where there is much memory
 //!   guard 16 bits, 16 bits        ├─ 0: the initial CNode, without its guard   CPtr 0x0000ssss
 //!                                 ├─ 1: CNode of 4096 slots                    CPtr 0x00010sss
 //!                                 └─ …                                         CPtr 0x00jj0sss
@@ -46,6 +46,9 @@ pub struct CSpace {
     /// The first slot of the initial CNode that is in no window yet.
     unopened: usize,
     grown: Option<Growth>,
+    /// Logarithm of the slots of the grown root, and of the next one.
+    root_radix: u8,
+    fitting_radix: u8,
     /// A root that was to be the grown one, and that the kernel would neither install nor destroy.
     pub abandoned: Option<Growth>,
     /// The root that the thread has.
@@ -59,9 +62,13 @@ pub struct CSpace {
 }
 
 impl CSpace {
-    /// Logarithm of the root CNode's slots, by whether a word has 64 bits: IA32 kernels use 512 MiB
-    /// of RAM at the most. A root for a million slots has 4 KiB; one for 16 million 128 KiB.
-    const ROOT_RADIX: [u8; 2] = [8, 12];
+    /// Logarithm of the root CNode's slots, at the least: a million slots in all.
+    const MIN_ROOT_RADIX: u8 = 8;
+    /// At the most, by whether a word has 64 bits: 16 million slots, for 128 KiB. IA32 kernels use
+    /// 512 MiB of RAM at the most.
+    const MAX_ROOT_RADIX: [u8; 2] = [8, 12];
+    /// Slots that there are to be for a small page: its own, three more by which it is shared.
+    const SLOTS_FOR_PAGE: usize = 4;
     /// Logarithm of a second-level CNode's slots: one window.
     pub const NODE_RADIX: u8 = WINDOW_SLOTS.trailing_zeros() as u8;
     /// Slots that a second-level CNode adds for others, at the least. It takes one itself, and so do
@@ -70,7 +77,7 @@ impl CSpace {
     pub const NODE_GAINS: usize = WINDOW_SLOTS - 4;
     /// As many second-level CNodes there can be where words are as this processor's, the initial
     /// one included.
-    const MAX_MOUNTS: usize = 1 << CSpace::ROOT_RADIX[(usize::BITS == 64) as usize];
+    const MAX_MOUNTS: usize = 1 << CSpace::MAX_ROOT_RADIX[(usize::BITS == 64) as usize];
 
     /// The slots of the grown root that are taken when none of our CNodes is mounted: number 0 is
     /// the initial CNode's.
@@ -88,6 +95,8 @@ impl CSpace {
             word_bits,
             unopened: info.first_free,
             grown: None,
+            root_radix: CSpace::MIN_ROOT_RADIX,
+            fitting_radix: CSpace::MIN_ROOT_RADIX,
             abandoned: None,
             threads_root: info.root,
             told: Cell::new(false),
@@ -108,6 +117,7 @@ impl CSpace {
 
     /// Records that the CSpace has grown: `growth` is the thread's root now.
     pub fn set_growth(&mut self, growth: Growth) {
+        self.root_radix = self.root_radix();
         self.grown = Some(growth);
         self.threads_root = growth.guarded;
         self.told.set(false);
@@ -155,9 +165,21 @@ impl CSpace {
         self.grown.map_or(self.info.root, |grown| grown.guarded)
     }
 
-    /// Logarithm of the root CNode's slots.
+    /// Logarithm of the slots of the root CNode, or of the next one that is made.
     pub fn root_radix(&self) -> u8 {
-        CSpace::ROOT_RADIX[usize::from(self.word_bits == 64)]
+        if self.grown.is_some() {
+            self.root_radix
+        } else {
+            self.fitting_radix
+        }
+    }
+
+    /// Says how many small pages of memory there are: the next root that is made fits them.
+    pub fn fit_root(&mut self, pages: usize) {
+        let cnodes = pages.saturating_mul(CSpace::SLOTS_FOR_PAGE) / WINDOW_SLOTS + 1;
+        let most = CSpace::MAX_ROOT_RADIX[usize::from(self.word_bits == 64)];
+        let radix = cnodes.next_power_of_two().trailing_zeros() as u8;
+        self.fitting_radix = radix.clamp(CSpace::MIN_ROOT_RADIX, most);
     }
 
     /// Bits that the second level resolves.

@@ -9,7 +9,7 @@ use sel4::{
     cap, AbsoluteCPtr, CPtr, Cap, CapType, Fault, MessageInfoBuilder, ObjectBlueprint, Word,
 };
 use vmm::sel4::{start_with, BootPool, StartOptions};
-use vmm::{Blueprint, FaultEndpoint, Object, SpaceId};
+use vmm::{Blueprint, FaultEndpoint, Object, SpaceId, Stats};
 
 static POOL: BootPool = BootPool::new();
 
@@ -23,6 +23,16 @@ pub struct Context {
     pub space: SpaceId,
     children: Vec<Child>,
     scratches: Vec<Scratch>,
+}
+
+/// The logarithm of the slots of a grown CSpace's root: on 64 bits there are to be four slots for a
+/// page.
+fn root_bits(stats: &Stats) -> usize {
+    let pages = stats.allocator.total_bytes / 4096;
+    match size_of::<Word>() {
+        8 => ((pages * 4 / 4096 + 1).next_power_of_two().ilog2() as usize).clamp(8, 12),
+        _ => 8,
+    }
 }
 
 /// What must be the same before and after a test.
@@ -85,10 +95,9 @@ impl Context {
         let tables = stats.allocator.live.tables;
         // What the CSpace has grown by stays as long as it holds book-keeping pages: a root, and
         // CNodes of 4096 slots.
-        let root_bits = if size_of::<Word>() == 8 { 12 } else { 8 };
         let cnodes = match stats.allocator.live.cnodes {
             0 => 0,
-            count => cnode_bytes(root_bits) + (count - 1) * cnode_bytes(12),
+            count => cnode_bytes(root_bits(&stats)) + (count - 1) * cnode_bytes(12),
         };
         let details =
             (stats.allocator.largest_free_bytes, stats.allocator.free_slots, space.regions);

@@ -25,19 +25,50 @@ fn cspace(word_bits: u8, radix_bits: u8, first_free: usize, end_free: usize) -> 
     CSpace::new(info, word_bits)
 }
 
-fn grown(word_bits: u8, radix_bits: u8) -> (CSpace, Growth) {
+/// Pages of memory, some 2.3 GiB.
+const PAGES: usize = 600_000;
+
+/// One that has grown, for so many pages of memory.
+fn grown_for(pages: usize, word_bits: u8, radix_bits: u8) -> (CSpace, Growth) {
     let mut cspace = cspace(word_bits, radix_bits, 100, 1 << radix_bits);
+    cspace.fit_root(pages);
     let growth = Growth { object: Object::new(CPtr::new(70), 1), guarded: GUARDED };
     cspace.set_growth(growth);
     (cspace, growth)
 }
 
-/// Logarithm of the root's slots: what is said of it.
+fn grown(word_bits: u8, radix_bits: u8) -> (CSpace, Growth) {
+    grown_for(PAGES, word_bits, radix_bits)
+}
+
+/// Logarithm of the root's slots: four slots for each page are 586 CNodes.
 fn root_radix(word_bits: u8) -> u8 {
-    if word_bits == 64 {
-        12
-    } else {
-        8
+    match word_bits {
+        64 => 10,
+        _ => 8,
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "numbers alone")]
+fn a_root_fits_the_memory_that_there_was_when_it_was_made() {
+    let mib = |mib: usize| mib << 8;
+    let all = [(0, 8), (mib(16), 8), (mib(1000), 8), (mib(3000), 10), (mib(16_000), 12)];
+    for (pages, wide) in all.into_iter().chain([(mib(900_000), 12), (usize::MAX, 12)]) {
+        for (word_bits, radix, most) in [(32, 8, 8), (64, wide, 12)] {
+            if u32::from(word_bits) > usize::BITS {
+                continue;
+            }
+            let (mut cspace, growth) = grown_for(pages, word_bits, 12);
+            assert_eq!(cspace.root_radix(), radix, "{pages} pages");
+            // That there is more changes the next one.
+            cspace.fit_root(usize::MAX);
+            assert_eq!(cspace.root_radix(), radix);
+            cspace.remove_growth();
+            assert_eq!(cspace.root_radix(), most);
+            cspace.set_growth(growth);
+            assert_eq!(cspace.root_radix(), most);
+        }
     }
 }
 
