@@ -150,6 +150,14 @@ arguments_are_whole() {
     grep -qFx "test $test ... ok" "$output" && grep -qFx "guest-tests: 1 passed, 0 failed" "$output"
 }
 
+# Where there is more memory the root of a CSpace is larger: slots beyond those of 256 CNodes.
+million_slots() {
+    local output=$LOGS/million-slots test=exhaustion::a_million_slots_are_used_and_given_back
+    "$SCRIPTS/run.sh" guest-tests --release-kernel --memory 1536M "$@" -- "$test" 2>&1 |
+        plain_lines | tee "$output" || return
+    grep -qFx "test $test ... ok" "$output" && ! grep -qF "too little memory" "$output"
+}
+
 # By a link, so that there is nothing to be built again but what knows its path.
 boots_below() {
     local folder=$LOGS/$1
@@ -362,6 +370,7 @@ x86_64_lane() {
         --release-kernel --icount --memory 64M --timeout "$PROMISES_TIMEOUT"
     check "promises of the service, x86_64, 640 MiB" "$SCRIPTS/run.sh" promises --arch "$ARCH" \
         --release-kernel --icount --memory 640M --timeout "$PROMISES_TIMEOUT" -- dirty 120000
+    check "a million slots and more, x86_64" million_slots --arch "$ARCH"
     check "debugger and program agree, x86_64" debugger_agrees --arch "$ARCH"
     check "debugger, stopped in a client's space, x86_64" debugger_in_a_client --arch "$ARCH"
     check "model against kernel, x86_64, 40000 calls" "$SCRIPTS/compare.sh" --arch "$ARCH" \
