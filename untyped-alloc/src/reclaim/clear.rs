@@ -54,7 +54,8 @@ impl Clearing<'_> {
 
 impl<'p> Allocator<'p> {
     /// How many bytes [`Allocator::clear`] would clear for 2^`bits` bytes; `None` when there is
-    /// nothing to clear for it. O(untypeds).
+    /// nothing to clear for it. O(log n) where no chunk is unused, and no smaller untyped is free in
+    /// pieces; otherwise O(untypeds).
     pub fn next_clearing(&self, bits: u8) -> Option<usize> {
         self.dirty_block(bits).map(Block::bytes)
     }
@@ -73,7 +74,7 @@ impl<'p> Allocator<'p> {
 
     /// Takes a dirty block of at least 2^`bits` bytes out of use, to be cleared: the smallest that
     /// is free, or else one that is put together of unused memory, at a kernel call for each piece.
-    /// `None` when there is none. No kernel call otherwise; O(untypeds).
+    /// `None` when there is none. No kernel call otherwise; as [`Allocator::next_clearing`].
     ///
     /// # Errors
     /// [`Error::OutOfSlots`], [`Error::OutOfNodes`]: nothing was taken; [`Error::Kernel`].

@@ -54,7 +54,9 @@ fn root_radix(word_bits: u8) -> u8 {
 fn a_root_fits_the_memory_that_there_was_when_it_was_made() {
     let mib = |mib: usize| mib << 8;
     let all = [(0, 8), (mib(16), 8), (mib(1000), 8), (mib(3000), 10), (mib(16_000), 12)];
-    for (pages, wide) in all.into_iter().chain([(mib(900_000), 12), (usize::MAX, 12)]) {
+    // The initial CNode has a place, too.
+    let edges = [(mib(1024) - 1024, 8), (mib(1024), 9), (mib(900_000), 12), (usize::MAX, 12)];
+    for (pages, wide) in all.into_iter().chain(edges) {
         for (word_bits, radix, most) in [(32, 8, 8), (64, wide, 12)] {
             if u32::from(word_bits) > usize::BITS {
                 continue;
