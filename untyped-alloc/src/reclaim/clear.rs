@@ -54,8 +54,8 @@ impl Clearing<'_> {
 
 impl<'p> Allocator<'p> {
     /// How many bytes [`Allocator::clear`] would clear for 2^`bits` bytes; `None` when there is
-    /// nothing to clear for it. O(log n) where no chunk is unused, and no smaller untyped is free in
-    /// pieces; otherwise O(untypeds).
+    /// nothing to clear for it. O(log n) where no chunk is unused, and no smaller untyped is free
+    /// in pieces; otherwise O(untypeds).
     pub fn next_clearing(&self, bits: u8) -> Option<usize> {
         self.dirty_block(bits).map(Block::bytes)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What is promised when the service starts: whether there is as much, and large pages, which are set
-//! aside.
+//! What is promised when the service starts: whether there is as much, and large pages, which are
+//! set aside.
 //!
 //! ```text
 //!   manager's own space   │ large │ large │ large │   mapped here as long as there is the service

@@ -113,17 +113,16 @@ pub struct Objects<'p> {
 
 impl<'p> Objects<'p> {
     /// A service whose messages and faults come to `endpoint`, and all whose accounts together may
-    /// use `amounts`: those are guarantees, so there is to be as much; but for `u32::MAX` of a resource,
-    /// of which nothing is promised. Of large pages
-    /// ([`Resource::LargePages`]) there is: they are set aside now, cleared, and nobody else gets
-    /// their memory. So that it can be had in such pieces, this is to come before what takes much
-    /// memory. No other amount takes anything.
+    /// use `amounts`: those are guarantees, so there is to be as much; but for `u32::MAX` of a
+    /// resource, of which nothing is promised. Of large pages ([`Resource::LargePages`]) there is:
+    /// they are set aside now, cleared, and nobody else gets their memory. So that it can be had in
+    /// such pieces, this is to come before what takes much memory. No other amount takes anything.
     ///
     /// # Errors
-    /// [`vmm::Error::Allocator`] with `OutOfMemory` or `OutOfSlots` when it is seen that there is less
-    /// memory, or less slots, than that; those of [`Vmm::map`] and [`Vmm::create_space`]: it takes
-    /// five pages for its own
-    /// book-keeping, for good, and one for each 46 large pages (73 on IA32); and a space.
+    /// [`vmm::Error::Allocator`] with `OutOfMemory` or `OutOfSlots` when there is less memory, or
+    /// there are fewer slots, than that; those of [`Vmm::map`] and [`Vmm::create_space`]: it takes
+    /// five pages for its own book-keeping, for good, and one for each 46 large pages (73 on IA32);
+    /// and a space.
     pub fn new<K: Kernel + Memory<'p>>(
         vmm: &mut Vmm<'p, K>,
         endpoint: CPtr,
