@@ -167,10 +167,13 @@ bindings::thread_entry! {
 
 /// Runs the closure of a packet and leaves its result there. Returns the slot of its thread.
 fn run<F: FnOnce() -> T, T>(packet: *mut ()) -> u32 {
-    // SAFETY: `spawn` has made it of these types, and nobody else has it while the thread runs.
-    let packet = unsafe { &mut *packet.cast::<Packet<F, T>>() };
-    packet.result = packet.main.take().map(|main| main());
-    packet.slot
+    let packet = packet.cast::<Packet<F, T>>();
+    // SAFETY: `spawn` has made it of these types, and nobody else has it while the thread runs, but
+    // for its head, which who joins reads: so there is no reference to the whole.
+    let (main, result, slot) =
+        unsafe { (&mut (*packet).main, &mut (*packet).result, (*packet).slot) };
+    *result = main.take().map(|main| main());
+    slot
 }
 
 /// Takes the result out of a packet, of which nothing is left then.
